@@ -1,11 +1,11 @@
 """Where things lie on this machine.
 
-    OHLORA_HOME/            default: the platform's data folder (Linux: ~/.local/share/ohlora)
-      ohlora.db             sessions, messages, memories (SQLite, WAL)
-      models/               prepared runtime models, each in a folder named by its content hash
-      faces/                frames rendered once and kept
-      personas/             the user's own persona packs
-      token                 access token, made when serving beyond loopback
+OHLORA_HOME/            default: the platform's data folder (Linux: ~/.local/share/ohlora)
+  ohlora.db             sessions, messages, memories (SQLite, WAL)
+  models/               prepared runtime models, each in a folder named by its content hash
+  faces/                frames rendered once and kept
+  personas/             the user's own persona packs
+  token                 access token, made when serving beyond loopback
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Shared by all tests: where golden numbers lie, and a data folder of the test's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def find_golden() -> Path:
+    """OHLORA_GOLDEN, else ../shared/golden, else tests/golden (numbers only, no pictures)."""
+    given = os.environ.get("OHLORA_GOLDEN")
+    if given:
+        return Path(given)
+    beside = ROOT.parent / "shared" / "golden"
+    return beside if beside.is_dir() else ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    return find_golden()
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test gets an empty data folder; none ever touches the person's own."""
+    path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("OHLORA_HOME", str(path))
+    return path
