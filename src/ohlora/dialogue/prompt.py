@@ -1,7 +1,7 @@
 """What the language model reads: one template, shared by training and inference.
 
     [내일 일정: 친구랑 카페 가기] 나 내일 뭐 하지? (답변 시작)      <- prompt
-     내일 친구랑 카페 가기로 했잖아! (답변 종료)<eos>               <- answer, the only part with loss
+     내일 친구랑 카페 가기로 했잖아! (답변 종료)<eos>         <- answer, only it has loss
 
 v1 trained with "### 답변:" between the mark and the answer but prompted without it
 (spec/product.md section 10: template mismatch); here both sides call `Prompt.completion`.
