@@ -1,0 +1,56 @@
+# Two commands for a person: `make chat` and `make test`. The rest is for developers.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8765
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: chat test check bench format clean
+
+## Talk to her in the browser: install, prepare the models once, serve on 127.0.0.1
+chat: $(VENV)/.runtime
+	@$(BIN)/ohlora models prepare
+	@$(BIN)/ohlora serve --port $(PORT)
+
+## Run every test
+test: $(VENV)/.tests
+	@$(BIN)/ohlora models prepare
+	$(BIN)/python -m pytest
+
+## Style, types, and that the documents tell the truth
+check: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/docs
+
+## Measure speed side by side in one run; writes docs/benchmarks.md
+bench: $(VENV)/.tests
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/.tests
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ohlora wants Python 3.11 or newer, found $$($(PYTHON) --version): install it or run make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing: on Debian or Ubuntu run apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml packages/ohlora-embedded/pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the runtime into $(VENV) (about 0.5 GB, once)"
+	@$(BIN)/pip install -q -r requirements/runtime.txt
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e packages/ohlora-embedded -e .
+	@touch $@
+
+# torch first and alone, so that no other package can ask for another build of it.
+$(VENV)/.tests: $(VENV)/.runtime requirements/test.txt
+	@echo "Installing what the tests need (torch, transformers, a browser)"
+	@$(BIN)/pip install -q torch==2.13.0
+	@$(BIN)/pip install -q -r requirements/test.txt
+	@$(BIN)/python tests/browser/install_chromium.py
+	@touch $@
