@@ -1,0 +1,62 @@
+"""`ohlora`: one module per family of commands.
+
+A command reads its options, calls one function and reports. Heavy imports sit inside the
+commands, so `ohlora --help` is instant. Errors raised on purpose become one line on stderr
+and exit code 1; bugs keep their traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ohlora import __version__
+from ohlora.cli import chat, doctor, face, memory, models, persona, serve
+from ohlora.cli.output import complain
+from ohlora.errors import OhloraError
+
+app = typer.Typer(
+    name="ohlora",
+    help="Oh-LoRA: a virtual human to talk to, in Korean, on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve.serve)
+app.command("chat")(chat.chat)
+app.add_typer(face.app, name="face")
+app.add_typer(memory.app, name="memory")
+app.add_typer(models.app, name="models")
+app.add_typer(persona.app, name="persona")
+app.command("doctor")(doctor.doctor)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ohlora {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Start with `ohlora chat` or `ohlora serve`; data lies in OHLORA_HOME."""
+
+
+def main() -> None:
+    try:
+        app()
+    except OhloraError as error:
+        complain(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `ohlora ... | head`
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,48 @@
+"""`ohlora serve`: the page and the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ohlora.cli.output import language, progress_bar
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback a token is asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 8765,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    persona: Annotated[str, typer.Option(help="Who to talk to: a name or a folder.")] = "ohlora",
+    engine: Annotated[
+        str,
+        typer.Option(help="embedded, hf:FOLDER[+ADAPTER], or openai:URL#MODEL."),
+    ] = "embedded",
+    encoder: Annotated[str, typer.Option(help="embedded, or sbert:FOLDER.")] = "embedded",
+    face: Annotated[
+        str, typer.Option(help="embedded, pack:FOLDER, or generator:FILE;z=FILE.")
+    ] = "embedded",
+    mode: Annotated[str, typer.Option(help="default, or v1: exactly as published.")] = "default",
+) -> None:
+    """Serve the page and the OpenAI-style API on this machine.
+
+    \b
+    ohlora serve
+    ohlora serve --port 9000 --no-browser
+    """
+    from ohlora.companion import load_companion
+    from ohlora.server.run import run
+
+    def load():
+        return load_companion(
+            persona=persona,
+            engine=engine,
+            encoder=encoder,
+            face=face,
+            mode=mode,
+            progress=progress_bar(),
+        )
+
+    run(load, host=host, port=port, open_browser=browser, language=language())

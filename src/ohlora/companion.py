@@ -1,0 +1,304 @@
+"""One turn, from what the user says to how her face answers. The only place that knows the order.
+
+    text -> recall -> her own line, if she has one for this, else the language model (streams)
+         -> expression -> memories from what the USER said -> done
+
+Every event is in the store before it is yielded: what a listener saw is never lost, and what
+enters the history is exactly what was delivered. Nothing here knows who is listening.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from ohlora import paths
+from ohlora.dialogue.answer import v1_answer
+from ohlora.dialogue.prompt import Prompt
+from ohlora.dialogue.stream import AnswerStream
+from ohlora.dialogue.tags import parse_tags, v1_parse_memory
+from ohlora.embedding import Encoder, load_encoder
+from ohlora.errors import BadInput, OhloraError
+from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
+from ohlora.expression import v1_expression
+from ohlora.face import Lattice, load_face
+from ohlora.lines import Lines, load_lines
+from ohlora.llm import Engine, Progress, Sampling, load_engine
+from ohlora.memory.dates import system_clock
+from ohlora.memory.extract import Fact, extract
+from ohlora.memory.recall import Recall, Recalled
+from ohlora.memory.store import Store, open_store
+from ohlora.persona import Persona, fill, load_persona
+from ohlora.text import clean_user_text
+
+TRIALS = 4  # draws before a fallback line, when a draw says nothing at all
+HISTORY = 12  # messages a chat model is shown
+V1_TOTAL_TOKENS = 80  # v1 limits prompt and answer together
+V1_THRESHOLD = 0.6
+MODES = ("default", "v1")
+
+Clock = Callable[[], datetime]  # aware, in the user's time zone
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was said in one answer."""
+
+    text: str
+    source: Literal["llm", "lines"]
+    finish: Literal["stop", "length", "stopped"]
+    completion_tokens: int = 0
+    tags: tuple[str, ...] = ()  # v1 mode only: "[key: value]" the answer carried
+
+
+class Companion:
+    """She. Thread-safe: turns of different sessions may run at once.
+
+    mode "default" streams, recalls by a calibrated threshold and remembers what the user said;
+    mode "v1" keeps the published prompt, filter, memory choice and tags.
+    """
+
+    def __init__(
+        self,
+        persona: Persona,
+        store: Store,
+        engine: Engine,
+        encoder: Encoder,
+        lines: Lines,
+        face: Lattice,
+        *,
+        mode: str = "default",
+        clock: Clock = system_clock,
+    ) -> None:
+        if mode not in MODES:
+            raise BadInput(
+                f"The mode {mode!r} is unknown: use one of {', '.join(MODES)}.",
+                f"{mode!r} 모드는 없어요. {', '.join(MODES)} 중에서 골라 주세요.",
+            )
+        self.persona, self.store, self.engine = persona, store, engine
+        self.encoder, self.lines, self.face = encoder, lines, face
+        self.mode, self.clock = mode, clock
+        self.recall = Recall(store, encoder)
+
+    def turn(
+        self, session_id: str, text: str, response_id: str, stopped: Callable[[], bool]
+    ) -> Iterator[Event]:
+        """Yield the events of one turn (events.py gives their order), each durable already.
+
+        Raises BadInput and UnknownSession before anything is stored. Later failures become an
+        ErrorEvent; what was delivered before it stays. Closing the generator ends the turn as
+        interrupted.
+        """
+        text = clean_user_text(text)
+        asked, answered = self.store.begin_turn(session_id, text, response_id)
+        said, source, expression = "", None, None
+        ending: Done | ErrorEvent = Done("interrupted", said)
+        try:
+            for event in self._answer(session_id, text, response_id, asked, answered, stopped):
+                if isinstance(event, Done):
+                    ending = event
+                    break
+                self.store.append_event(response_id, event.fields())
+                if isinstance(event, Token):
+                    said += event.text
+                    ending = Done("interrupted", said)
+                elif isinstance(event, Reply):
+                    source = event.source
+                elif isinstance(event, ExpressionEvent):
+                    expression = {name: getattr(event, name) for name in ("eyes", "mouth", "pose")}
+                yield event
+        except OhloraError as error:
+            ending = ErrorEvent(error.code, error.en, error.ko)
+        finally:  # also when a listener closes us or a bug passes through
+            status = ending.reason if isinstance(ending, Done) else "crashed"
+            self.store.finish_turn(response_id, status, source, expression, ending.fields())
+        yield ending
+
+    def _answer(
+        self,
+        session_id: str,
+        text: str,
+        response_id: str,
+        asked: int,
+        answered: int,
+        stopped: Callable[[], bool],
+    ) -> Iterator[Event]:
+        """The events of one turn, not yet stored; the last is Done."""
+        started = time.perf_counter()
+        recalled = self._recall(text)
+        for found in recalled:
+            yield MemoryEvent("recalled", found.record.to_dict(), round(found.score, 4))
+
+        prompt = Prompt(
+            user=text,
+            memories=tuple(found.record.text for found in recalled),
+            system=self.persona.system_on(self.clock().date()),
+            history=self._history(session_id, before=asked),
+        )
+        first_token_s = None
+        answer = self.speak(prompt, stopped, seed=zlib.crc32(response_id.encode()))
+        while True:
+            try:
+                piece = next(answer)
+            except StopIteration as finished:
+                spoken: Spoken = finished.value
+                break
+            if first_token_s is None:
+                first_token_s = time.perf_counter() - started
+            yield Token(piece)
+
+        if spoken.text:
+            yield Reply(spoken.text, spoken.source, answered)
+            expression = v1_expression(spoken.text)
+            yield ExpressionEvent(expression.eyes, expression.mouth, expression.pose)
+        yield from self._remember(text, asked, spoken)
+        yield Done(
+            "interrupted" if spoken.finish == "stopped" else "complete",
+            spoken.text,
+            prompt_tokens=self.engine.count_tokens(prompt.completion()),
+            completion_tokens=spoken.completion_tokens,
+            first_token_s=first_token_s,
+            total_s=time.perf_counter() - started,
+        )
+
+    def speak(
+        self,
+        prompt: Prompt,
+        stopped: Callable[[], bool],
+        *,
+        seed: int,
+        sampling: Sampling | None = None,
+    ) -> Generator[str, None, Spoken]:
+        """Yield the pieces of one answer, ready to show; return what was Spoken.
+
+        Touches no session and no memory: this is also what the OpenAI-style API calls.
+        """
+        sampling = sampling or self.persona.sampling
+        slots = self.persona.slots(self.clock().date())
+        if self.mode == "v1":
+            return (yield from self._speak_v1(prompt, stopped, sampling, seed))
+        line = None if prompt.memories else self.lines.best(prompt.user, seed)
+        if line is not None:
+            text = fill(line[0].answer, slots)
+            shown = ""
+            for piece in re.findall(r"\S+\s*", text):
+                if stopped():
+                    return Spoken(shown, "lines", "stopped")
+                shown += piece
+                yield piece
+            return Spoken(text, "lines", "stop", self.engine.count_tokens(text))
+
+        tokens = 0
+        for trial in range(TRIALS):
+            stream = AnswerStream(slots)
+            finish = "stop"
+            pieces = self.engine.generate(prompt, replace(sampling, seed=seed + trial), stopped)
+            while not stream.ended:
+                try:
+                    piece = next(pieces)
+                except StopIteration as finished:
+                    finish = finished.value or "stop"
+                    break
+                tokens += 1
+                if shown := stream.feed(piece):
+                    yield shown
+            pieces.close()
+            if finish == "stopped":
+                return Spoken(stream.said, "llm", "stopped", tokens)
+            if rest := stream.finish():
+                yield rest
+            if stream.said:
+                if finish == "length" and not re.search(r"[.!?~…\W]$", stream.said):
+                    yield "…"  # cut by the limit: say so
+                    return Spoken(stream.said + "…", "llm", "length", tokens)
+                return Spoken(stream.said, "llm", finish, tokens)
+        text = random.Random(seed).choice(self.persona.fallback)
+        yield text
+        return Spoken(text, "lines", "stop", tokens)
+
+    def _speak_v1(
+        self, prompt: Prompt, stopped: Callable[[], bool], sampling: Sampling, seed: int
+    ) -> Generator[str, None, Spoken]:
+        """v1: draw whole answers until one is accepted, then show it at once, without its tags."""
+        room = V1_TOTAL_TOKENS - self.engine.count_tokens(prompt.completion())
+        sampling = replace(sampling, max_new_tokens=max(1, room), repetition_penalty=1.0)
+        draws = 0
+
+        def draw() -> str:
+            nonlocal draws
+            draws += 1
+            return "".join(
+                self.engine.generate(prompt, replace(sampling, seed=seed + draws), stopped)
+            )
+
+        answer, _ = v1_answer(draw)
+        cleaned, tags = v1_parse_memory(answer)
+        if stopped():
+            return Spoken("", "llm", "stopped")
+        yield cleaned
+        tokens = self.engine.count_tokens(cleaned)
+        return Spoken(cleaned, "llm", "stop", tokens, tuple(tags))
+
+    def _recall(self, text: str) -> Sequence[Recalled]:
+        if self.mode == "v1":
+            return self.recall.best(text, k=1, threshold=V1_THRESHOLD)
+        return self.recall.best(text)
+
+    def _history(self, session_id: str, before: int) -> tuple[tuple[str, str], ...]:
+        messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
+        return tuple((message.role, message.text) for message in messages if message.text)
+
+    def _remember(self, text: str, message_id: int, spoken: Spoken) -> Iterator[MemoryEvent]:
+        """Keep what the user told. In v1 mode: what her answer was tagged with, as published."""
+        if self.mode == "v1":
+            facts = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
+        else:
+            facts = extract(text, self.clock())
+        for fact in facts:
+            record, action = self.store.memories.remember(
+                fact.key,
+                fact.value,
+                subject=fact.subject,
+                merge=fact.merge,
+                source_message_id=message_id,
+            )
+            if action != "unchanged":
+                yield MemoryEvent(action, record.to_dict())
+
+
+@contextmanager
+def load_companion(
+    *,
+    persona: str = "ohlora",
+    engine: str = "embedded",
+    encoder: str = "embedded",
+    face: str = "embedded",
+    mode: str = "default",
+    progress: Progress | None = None,
+) -> Iterator[Companion]:
+    """Open the store and load the models named by their specs; close the store at the end.
+
+    Raises StoreError, CheckpointError, UnknownPersona, BadInput.
+    """
+    pack = load_persona(persona)
+    store = open_store(paths.home() / "ohlora.db", persona=pack.id)
+    try:
+        words = load_encoder(encoder)
+        yield Companion(
+            pack,
+            store,
+            load_engine(engine, progress=progress),
+            words,
+            load_lines(pack.folder, words),
+            load_face(face),
+            mode=mode,
+        )
+    finally:
+        store.close()
