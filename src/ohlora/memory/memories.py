@@ -1,0 +1,434 @@
+"""Kept facts: one live memory per subject, key and day, with every change on record."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date, datetime
+from sqlite3 import Connection, Row
+from typing import Any, Literal
+
+from ohlora.errors import BadInput, UnknownMemory
+from ohlora.memory.database import Database
+from ohlora.memory.dates import Clock, Span, When, expiry, mentions, split_key, spoken_key
+from ohlora.memory.sessions import Owner, instant
+
+Subject = Literal["user", "persona", "other"]
+KEY_CHARACTERS, VALUE_CHARACTERS = 40, 300
+MERGED_VALUES = (
+    8  # values that one key gathers ("좋아하는 음식: 마라탕, 떡볶이"); the oldest go first
+)
+STATE = ("subject", "key", "value", "date", "span", "expires", "source_message_id", "deleted")
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+    id: int
+    subject: Subject
+    key: str  # as it reads today: "내일 일정"
+    value: str
+    created: str
+    updated: str
+    expires: str | None
+    source_message_id: int | None
+    source_text: str | None  # what the user said, while that message exists
+    when: When | None = None
+    deleted: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"[{self.key}: {self.value}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        names = ("id", "key", "value", "text", "subject", "created", "updated", "expires")
+        names += ("source_message_id", "source_text")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the history. `before` and `after` are states of the row (None: not there)."""
+
+    id: int
+    memory_id: int
+    action: str  # stored | updated | edited | deleted | undone
+    before: dict[str, Any] | None
+    after: dict[str, Any]
+    undone: bool
+    created: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Undone:
+    action: str  # what was undone: stored | updated | edited | deleted
+    record: MemoryRecord  # the memory as it is now
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"action": self.action, "memory": self.record.to_dict()}
+
+
+class Memories:
+    def __init__(self, db: Database, owner: Owner, clock: Clock) -> None:
+        self._db, self.owner, self._clock = db, owner, clock
+        self._own = (owner.user, owner.persona)
+
+    def remember(
+        self,
+        key: str,
+        value: str,
+        *,
+        subject: Subject = "user",
+        merge: bool = False,
+        source_message_id: int | None = None,
+    ) -> tuple[MemoryRecord, Literal["stored", "updated", "unchanged"]]:
+        """Keep a fact. A time word in front of the key is resolved to its day.
+
+        A live memory with the same subject, key and day takes the new value; with `merge` the
+        value joins those it has. "unchanged" when that value was known already.
+        Raises BadInput when key or value is empty after cleaning.
+        """
+        now = self._clock()
+        key, when = split_key(_clean_key(key), now.date())
+        value = _clean_value(value)
+        ends = expiry(key, when, now)
+        state: dict[str, Any] = {
+            "subject": subject,
+            "key": key,
+            "value": value,
+            "date": when and when.first.isoformat(),
+            "span": when and when.span,
+            "expires": ends and instant(ends),
+            "source_message_id": source_message_id,
+            "deleted": 0,
+        }
+        with self._db.write() as db:
+            self.owner.ensure(db, instant(now))
+            known = self._twin(db, state, now)
+            if known is None:
+                memory_id = self._insert(db, state, now)
+                return self._get(db, memory_id), "stored"
+            if merge:
+                state["value"] = _merged(known["value"], value)
+            if state["value"] == known["value"] and state["expires"] == known["expires"]:
+                return self._get(db, known["id"]), "unchanged"
+            self._change(db, known, state, "updated", self._next_change(db), now)
+            return self._get(db, known["id"]), "updated"
+
+    def edit(
+        self, memory_id: int, key: str | None = None, value: str | None = None
+    ) -> MemoryRecord:
+        """Change what a memory says. One that had the new key before is replaced by it."""
+        now = self._clock()
+        with self._db.write() as db:
+            row = self._row(db, memory_id)
+            if row["deleted"]:
+                raise UnknownMemory(memory_id)
+            state = _state(row)
+            when = _when(row)
+            if key is not None and _clean_key(key) != spoken_key(row["key"], when, now.date()):
+                state["key"], when = split_key(_clean_key(key), now.date())
+                state["date"] = when and when.first.isoformat()
+                state["span"] = when and when.span
+            if value is not None:
+                state["value"] = _clean_value(value)
+            if state != _state(row):
+                ends = expiry(state["key"], when, now)
+                state["expires"] = ends and instant(ends)
+                change = self._next_change(db)
+                self._retire_twin(db, memory_id, state, change, now)
+                self._change(db, row, state, "edited", change, now)
+            return self._get(db, memory_id)
+
+    def delete(self, memory_id: int) -> MemoryRecord:
+        """Take a memory out of use; undo brings it back, purge makes it final."""
+        now = self._clock()
+        with self._db.write() as db:
+            row = self._row(db, memory_id)
+            if row["deleted"]:
+                raise UnknownMemory(memory_id)
+            state = _state(row) | {"deleted": 1}
+            self._change(db, row, state, "deleted", self._next_change(db), now)
+            return self._get(db, memory_id)
+
+    def undo(self, memory_id: int | None = None) -> Undone:
+        """Undo the last change, or the last change of one memory; again undoes the one before.
+
+        Raises UnknownMemory, and BadInput when nothing is left to undo.
+        """
+        now = self._clock()
+        with self._db.write() as db:
+            if memory_id is not None:
+                self._row(db, memory_id)
+            last = db.execute(
+                "select * from memory_history where user_id = ? and persona_id = ? "
+                "and (? is null or memory_id = ?) and not undone and action <> 'undone' "
+                "order by id desc limit 1",
+                (*self._own, memory_id, memory_id),
+            ).fetchone()
+            if last is None:
+                raise BadInput("There is no change to undo.", "되돌릴 변경이 없어요.")
+            change = self._next_change(db)
+            for row in db.execute(
+                "select * from memory_history where user_id = ? and persona_id = ? "
+                "and change_id = ? order by id desc",
+                (*self._own, last["change_id"]),
+            ).fetchall():
+                current = self._row(db, row["memory_id"])
+                before = json.loads(row["before"]) if row["before"] else None
+                state = before or _state(current) | {"deleted": 1}
+                if not state["deleted"]:
+                    self._retire_twin(db, row["memory_id"], state, change + 1, now)
+                self._change(db, current, state, "undone", change, now)
+            db.execute(
+                "update memory_history set undone = 1 "
+                "where user_id = ? and persona_id = ? and change_id = ?",
+                (*self._own, last["change_id"]),
+            )
+            return Undone(last["action"], self._get(db, last["memory_id"]))
+
+    def get(self, memory_id: int) -> MemoryRecord:
+        with self._db.read() as db:
+            return self._get(db, memory_id)
+
+    def all(self, include_deleted: bool = False) -> list[MemoryRecord]:
+        """Memories that hold now, last changed first; with include_deleted also the gone ones."""
+        return self._select("1" if include_deleted else LIVE, include_deleted, order=True)
+
+    def some(self, ids: list[int]) -> list[MemoryRecord]:
+        """Those of these memories that hold now."""
+        found: list[MemoryRecord] = []
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            found += self._select(f"{LIVE} and m.id in ({','.join('?' * len(part))})", False, part)
+        return found
+
+    def search(self, query: str, include_deleted: bool = False) -> list[MemoryRecord]:
+        """Memories whose key or value has every word of the query; time words match their day."""
+        query = unicodedata.normalize("NFC", query)[:VALUE_CHARACTERS]
+        condition, values = ("1" if include_deleted else LIVE), []
+        for mention in reversed(list(mentions(query, self._clock().date()))):
+            query = query[: mention.start] + " " + query[mention.end :]
+            condition += " and m.date is not null and m.date <= ? and m.date >= ?"
+            values += [mention.when.last.isoformat(), mention.when.first.isoformat()]
+        for word in re.sub(r"[\[\]:]", " ", query).split():
+            condition += r" and (m.key like ? escape '\' or m.value like ? escape '\')"
+            values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"] * 2
+        return self._select(condition, include_deleted, values, order=True)
+
+    def history(self, memory_id: int | None = None) -> list[Change]:
+        """Every change, or those of one memory, oldest first."""
+        with self._db.read() as db:
+            rows = db.execute(
+                "select * from memory_history where user_id = ? and persona_id = ? "
+                "and (? is null or memory_id = ?) order by id",
+                (*self._own, memory_id, memory_id),
+            ).fetchall()
+        return [
+            Change(
+                id=row["id"],
+                memory_id=row["memory_id"],
+                action=row["action"],
+                before=json.loads(row["before"]) if row["before"] else None,
+                after=json.loads(row["after"]),
+                undone=bool(row["undone"]),
+                created=row["created"],
+            )
+            for row in rows
+        ]
+
+    def changes_after(self, change: int) -> tuple[int, list[int]]:
+        """The number of the last change, and the ids of memories changed after change `change`."""
+        with self._db.read() as db:
+            rows = db.execute(
+                "select id, memory_id from memory_history "
+                "where user_id = ? and persona_id = ? and id > ? order by id",
+                (*self._own, change),
+            ).fetchall()
+        return (rows[-1]["id"] if rows else change), list({row["memory_id"]: 1 for row in rows})
+
+    def _select(
+        self,
+        condition: str,
+        include_deleted: bool,
+        values: list[Any] | None = None,
+        order: bool = False,
+    ) -> list[MemoryRecord]:
+        now = self._clock()
+        live = [] if include_deleted else [instant(now)]
+        with self._db.read() as db:
+            rows = db.execute(
+                f"{SELECT} where m.user_id = ? and m.persona_id = ? and {condition}"
+                + (" order by m.updated desc, m.id desc" if order else ""),
+                (*self._own, *live, *(values or [])),
+            ).fetchall()
+        return [_record(row, now.date()) for row in rows]
+
+    def _get(self, db: Connection, memory_id: int) -> MemoryRecord:
+        return _record(self._row(db, memory_id), self._clock().date())
+
+    def _row(self, db: Connection, memory_id: int) -> Row:
+        row: Row | None = None
+        if abs(memory_id) < 2**63:
+            row = db.execute(
+                f"{SELECT} where m.user_id = ? and m.persona_id = ? and m.id = ?",
+                (*self._own, memory_id),
+            ).fetchone()
+        if row is None:
+            raise UnknownMemory(memory_id)
+        return row
+
+    def _twin(
+        self, db: Connection, state: dict[str, Any], now: datetime, but: int = 0
+    ) -> Row | None:
+        """The live memory with the same subject, key and day."""
+        row: Row | None = db.execute(
+            f"{SELECT} where m.user_id = ? and m.persona_id = ? and {LIVE} and m.id <> ? "
+            "and m.subject = ? and m.key = ? and m.date is ? and m.span is ?",
+            (
+                *self._own,
+                instant(now),
+                but,
+                *(state[n] for n in ("subject", "key", "date", "span")),
+            ),
+        ).fetchone()
+        return row
+
+    def _retire_twin(
+        self, db: Connection, memory_id: int, state: dict[str, Any], change: int, now: datetime
+    ) -> None:
+        twin = self._twin(db, state, now, but=memory_id)
+        if twin is not None:
+            self._change(db, twin, _state(twin) | {"deleted": 1}, "deleted", change, now)
+
+    def _insert(self, db: Connection, state: dict[str, Any], now: datetime) -> int:
+        memory_id: int = db.execute(
+            f"insert into memories (user_id, persona_id, created, updated, {', '.join(STATE)}) "
+            f"values (?, ?, ?, ?, {', '.join('?' * len(STATE))}) returning id",
+            (*self._own, instant(now), instant(now), *(state[name] for name in STATE)),
+        ).fetchone()[0]
+        self._log(db, memory_id, None, state, "stored", self._next_change(db), now)
+        return memory_id
+
+    def _change(
+        self,
+        db: Connection,
+        row: Row,
+        state: dict[str, Any],
+        action: str,
+        change: int,
+        now: datetime,
+    ) -> None:
+        source = state["source_message_id"]
+        if source and not db.execute("select 1 from messages where id = ?", (source,)).fetchone():
+            state = state | {"source_message_id": None}  # an undo after its session was deleted
+        db.execute(
+            f"update memories set updated = ?, {', '.join(f'{name} = ?' for name in STATE)} "
+            "where id = ?",
+            (instant(now), *(state[name] for name in STATE), row["id"]),
+        )
+        self._log(db, row["id"], _state(row), state, action, change, now)
+
+    def _log(
+        self,
+        db: Connection,
+        memory_id: int,
+        before: dict[str, Any] | None,
+        after: dict[str, Any],
+        action: str,
+        change: int,
+        now: datetime,
+    ) -> None:
+        states = [state and json.dumps(state, ensure_ascii=False) for state in (before, after)]
+        db.execute(
+            "insert into memory_history (change_id, user_id, persona_id, memory_id, action, "
+            "before, after, created) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (change, *self._own, memory_id, action, *states, instant(now)),
+        )
+
+    def _next_change(self, db: Connection) -> int:
+        row = db.execute("select coalesce(max(change_id), 0) + 1 from memory_history").fetchone()
+        return int(row[0])
+
+
+LIVE = "not m.deleted and (m.expires is null or m.expires > ?)"
+SELECT = (
+    "select m.*, said.text as source_text from memories m "
+    "left join messages said on said.id = m.source_message_id"
+)
+
+
+def _state(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in STATE}
+
+
+def _when(row: Row) -> When | None:
+    span: Span | None = row["span"]
+    return When(date.fromisoformat(row["date"]), span) if span else None
+
+
+def _record(row: Row, today: date) -> MemoryRecord:
+    when = _when(row)
+    return MemoryRecord(
+        id=row["id"],
+        subject=row["subject"],
+        key=spoken_key(row["key"], when, today),
+        value=row["value"],
+        created=row["created"],
+        updated=row["updated"],
+        expires=row["expires"],
+        source_message_id=row["source_message_id"],
+        source_text=row["source_text"],
+        when=when,
+        deleted=bool(row["deleted"]),
+    )
+
+
+def _merged(known: str, value: str) -> str:
+    values = [part for part in known.split(", ") if part != value] + [value]
+    if value in known.split(", "):
+        return known
+    while len(values) > MERGED_VALUES or len(", ".join(values)) > VALUE_CHARACTERS:
+        del values[0]
+    return ", ".join(values)
+
+
+def _clean_key(key: str) -> str:
+    return _filled(clean(key.replace(":", " "), KEY_CHARACTERS), "key", "이름표")
+
+
+def _clean_value(value: str) -> str:
+    return _filled(clean(value, VALUE_CHARACTERS), "value", "내용")
+
+
+def _filled(text: str, en: str, ko: str) -> str:
+    if not text:
+        raise BadInput(
+            f"A memory needs a {en}: type at least one visible character.",
+            f"기억의 {ko}이 비어 있어요. 보이는 글자를 하나 이상 입력해 주세요.",
+        )
+    return text
+
+
+MARK = re.compile(r"\(?답변 ?(?:시작|종료)\)?")
+
+
+def clean(text: str, limit: int) -> str:
+    """One NFC line without brackets, control characters or marks of the prompt template.
+
+    A memory is read back into prompts as "[key: value]": nothing in it may end that early.
+    """
+    text = unicodedata.normalize("NFC", text[: 4 * limit])
+    text = "".join(
+        " " if unicodedata.category(c) in HIDDEN and c != ZERO_WIDTH_JOINER else c for c in text
+    )
+    text = MARK.sub(" ", text.replace("[", "(").replace("]", ")"))
+    return " ".join(text.split())[:limit].strip()
+
+
+HIDDEN = ("Cc", "Cf", "Zl", "Zp")
+ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together
