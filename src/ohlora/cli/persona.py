@@ -47,7 +47,9 @@ def list_(as_json: Json = False) -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="A name from `persona list`, or a folder.")] = "ohlora",
+    name: Annotated[
+        str, typer.Argument(help="A name from `persona list`, or a folder.")
+    ] = "ohlora",
     as_json: Json = False,
 ) -> None:
     """Show who a persona is: greeting, facts of today, lines by topic.
