@@ -1,0 +1,99 @@
+"""JSON from outside, checked: one parser for HTTP bodies and web-socket messages.
+
+Half characters (lone surrogates, which JSON can write as \\ud800) are dropped here, so that no
+later place meets text it cannot encode. A wrong field is one sentence that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+
+from ohlora.server.faults import BadField
+
+MAX_DEPTH = 32
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """Base of our bodies: exact types (no "5" for 5); unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+def read_json(raw: bytes | str) -> dict[str, Any]:
+    """Return the object in `raw`. Raises BadField."""
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8, huge number
+        what = getattr(error, "msg", "it is not UTF-8 text or nested too deep")
+        at = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadField(
+            None,
+            f"The message is not valid JSON ({what}{at}): send one JSON object.",
+            f"올바른 JSON이 아니에요({what}{at}). JSON 객체 하나를 보내 주세요.",
+        ) from error
+    if not isinstance(data, dict):
+        raise BadField(
+            None,
+            f"The message must be a JSON object, but it is {kind(data)}: put it in braces.",
+            f"JSON 객체여야 하는데 {kind(data)}이에요. 중괄호로 감싸 주세요.",
+        )
+    whole: dict[str, Any] = scrub(data, 0)
+    return whole
+
+
+def scrub(data: Any, depth: int) -> Any:
+    """`data` without half characters. Raises BadField where it is nested deeper than MAX_DEPTH."""
+    if depth > MAX_DEPTH:
+        raise BadField(
+            None,
+            f"The JSON is nested deeper than {MAX_DEPTH} levels: send a flat object.",
+            f"JSON이 {MAX_DEPTH}단계보다 깊어요. 더 단순한 객체를 보내 주세요.",
+        )
+    if isinstance(data, str):
+        return _SURROGATES.sub("", data)
+    if isinstance(data, list):
+        return [scrub(item, depth + 1) for item in data]
+    if isinstance(data, dict):
+        return {_SURROGATES.sub("", name): scrub(item, depth + 1) for name, item in data.items()}
+    return data
+
+
+def check(model: type[Model], data: dict[str, Any]) -> Model:
+    """`data` as `model`. Raises BadField for the first field that is wrong."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        if first["type"] == "missing":
+            raise BadField(
+                field,
+                f"The field {field!r} is missing: add it.",
+                f"{field!r} 항목이 빠져 있어요. 넣어 주세요.",
+            ) from error
+        want = first["msg"].removeprefix("Value error, ").rstrip(".")
+        want = want[0].lower() + want[1:]
+        raise BadField(
+            field,
+            f"The field {field!r} is wrong: {want}.",
+            f"{field!r} 항목이 잘못됐어요({want}).",
+        ) from error
+
+
+async def body(request: Request, model: type[Model]) -> Model:
+    """The JSON body of a request as `model`; an empty body is an empty object."""
+    raw = await request.body()
+    return check(model, read_json(raw) if raw.strip() else {})
+
+
+def kind(data: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(data), "a number")

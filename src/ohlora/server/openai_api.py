@@ -1,0 +1,564 @@
+"""/v1: the shapes of OpenAI's API, so that any of its clients can talk to her.
+
+Chat completions are stateless: the last message, which must be the user's, is the turn; what
+stands before it (system, history) goes into the prompt; no session or memory is read or
+written. A namespaced field asks for more:
+
+    "ohlora": {"recall": true}          her memories of the user may be used (read only)
+    "ohlora": {"session_id": "..."}     the message becomes a turn of that session, with its own
+                                        history, memories and sampling; the request's are ignored
+
+Every answer carries "ohlora": {"source", "expression", "frame", "memories"}, a stream in the
+chunk that ends it. A persona is a model id; the encoder's id is the one for embeddings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from ohlora.dialogue.prompt import Prompt
+from ohlora.expression import NEUTRAL, Expression, v1_expression
+from ohlora.llm import Sampling
+from ohlora.server.bodies import Body, body
+from ohlora.server.faults import BadField, Refused, as_fault, as_json, fault_body
+from ohlora.server.settings import Settings
+from ohlora.server.turns import Job, Turn, TurnHub
+from ohlora.text import clean_user_text
+
+if TYPE_CHECKING:
+    from ohlora.companion import Companion, Spoken
+
+INPUTS, INPUT_CHARS = 256, 8_000  # of one embeddings request
+
+
+class Part(Body):
+    type: str
+    text: str | None = None
+
+
+class ChatMessage(Body):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part] | None = None
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = None
+
+
+class Extra(Body):
+    session_id: str | None = None
+    recall: bool = False
+
+
+class ChatRequest(Body):
+    model: str
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1_000)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: str | list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logprobs: bool | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    ohlora: Extra | None = None
+
+
+class EmbeddingRequest(Body):
+    model: str
+    input: str | list[Any]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+@dataclass
+class Answer:
+    """One completion on its way: pieces first, then how it ended."""
+
+    finish: Literal["stop", "length"] = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        total = self.prompt_tokens + self.completion_tokens
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": total,
+        }
+
+
+Piece = str | Answer
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+CHUNK = "chat.completion.chunk"
+
+
+def openai_routes(companion: Companion, hub: TurnHub, settings: Settings) -> APIRouter:
+    v1 = APIRouter(prefix="/v1")
+    started = int(time.time())
+    persona, encoder = companion.persona.id, companion.encoder.id
+    models = [
+        {"id": persona, "object": "model", "created": started, "owned_by": "ohlora"},
+        {"id": encoder, "object": "model", "created": started, "owned_by": "ohlora"},
+    ]
+
+    @v1.get("/models")
+    def list_models() -> dict[str, Any]:
+        return {"object": "list", "data": models}
+
+    @v1.get("/models/{model:path}")
+    def get_model(model: str) -> dict[str, Any]:
+        for known in models:
+            if known["id"] == model:
+                return known
+        raise no_model(model, persona)
+
+    @v1.post("/chat/completions")
+    async def complete(request: Request) -> Response:
+        asked = await body(request, ChatRequest)
+        if asked.model != persona:
+            raise no_model(asked.model, persona)
+        refuse_unsupported(asked)
+        extra = asked.ohlora or Extra()
+        job: Job[Piece] | None = None
+        if extra.session_id is not None:
+            turn = await hub.start(extra.session_id, last_user_text(asked))
+            pieces = said_in(turn, companion)
+        else:
+            prompt, memories = await run_in_threadpool(make_prompt, companion, asked, settings)
+            check_length(companion, prompt)
+            job = hub.generate(lambda stopped: speak(companion, prompt, memories, asked, stopped))
+            pieces = made_by(job, hub)
+        head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": persona,
+            "system_fingerprint": companion.engine.id,
+        }
+        if asked.stream:
+            usage = bool(asked.stream_options and asked.stream_options.include_usage)
+            return StreamingResponse(
+                events(head, await first_of(pieces), usage, job),
+                media_type="text/event-stream",
+                headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+            )
+        return await whole(head, pieces, request, job)
+
+    @v1.post("/embeddings")
+    async def embed(request: Request) -> Response:
+        asked = await body(request, EmbeddingRequest)
+        if asked.model not in (persona, encoder):
+            raise no_model(asked.model, encoder)
+        texts = embedding_inputs(asked.input)
+        if asked.dimensions not in (None, companion.encoder.dim):
+            raise BadField(
+                "dimensions",
+                f"This encoder has {companion.encoder.dim} dimensions: leave the field out.",
+                f"이 인코더는 {companion.encoder.dim}차원이에요. dimensions를 빼 주세요.",
+            )
+        vectors = await run_in_threadpool(companion.encoder.encode, texts)
+        tokens = await run_in_threadpool(
+            lambda: sum(companion.engine.count_tokens(text) for text in texts)
+        )
+        rows = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": as_base64(vector)
+                if asked.encoding_format == "base64"
+                else vector.tolist(),
+            }
+            for index, vector in enumerate(vectors)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return json_response({"object": "list", "data": rows, "model": asked.model, "usage": usage})
+
+    return v1
+
+
+# From a request to a generation
+
+
+def refuse_unsupported(asked: ChatRequest) -> None:
+    """One sentence for what this server does not do, instead of doing something else."""
+    wrong = {
+        "n": asked.n not in (None, 1),
+        "tools": bool(asked.tools),
+        "functions": bool(asked.functions),
+        "logprobs": bool(asked.logprobs),
+        "frequency_penalty": bool(asked.frequency_penalty),
+        "presence_penalty": bool(asked.presence_penalty),
+        "response_format": (asked.response_format or {}).get("type", "text") != "text",
+    }
+    for name, unsupported in wrong.items():
+        if unsupported:
+            hint_en = "send one request per answer" if name == "n" else "leave the field out"
+            hint_ko = "답변마다 따로 요청해 주세요" if name == "n" else "그 항목을 빼 주세요"
+            raise BadField(
+                name,
+                f"This server does not support {name!r} here: {hint_en}.",
+                f"여기서는 {name!r}을 쓸 수 없어요. {hint_ko}.",
+            )
+    stops = stop_list(asked)
+    if len(stops) > 4 or any(not 0 < len(text) <= 100 for text in stops):
+        raise BadField(
+            "stop",
+            "The field 'stop' takes up to 4 texts of 1 to 100 characters: shorten it.",
+            "stop에는 1~100자짜리 글을 4개까지 넣을 수 있어요.",
+        )
+
+
+def stop_list(asked: ChatRequest) -> list[str]:
+    return [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+
+
+def text_of(message: ChatMessage, at: int) -> str:
+    if message.content is None or isinstance(message.content, str):
+        return message.content or ""
+    for part in message.content:
+        if part.type not in ("text", "input_text") or part.text is None:
+            raise BadField(
+                f"messages.{at}.content",
+                f"She reads text only, but a part is of type {part.type[:40]!r}: send text parts.",
+                f"글만 읽을 수 있는데 {part.type[:40]!r} 형식이 있어요. 글로 보내 주세요.",
+            )
+    return "".join(part.text or "" for part in message.content)
+
+
+def last_user_text(asked: ChatRequest) -> str:
+    at = len(asked.messages) - 1
+    if asked.messages[at].role != "user":
+        raise BadField(
+            f"messages.{at}.role",
+            "The last message must be the user's: it is what she answers.",
+            "마지막 메시지는 user의 것이어야 해요. 그 말에 답하니까요.",
+        )
+    return text_of(asked.messages[at], at)
+
+
+def make_prompt(
+    companion: Companion, asked: ChatRequest, settings: Settings
+) -> tuple[Prompt, list[dict[str, Any]]]:
+    """The prompt of a stateless request, and the memories in it. Raises BadInput."""
+    user = clean_user_text(last_user_text(asked), settings.text_chars)
+    system, history = [], []
+    for at, message in enumerate(asked.messages[:-1]):
+        text = text_of(message, at)
+        if message.role in ("system", "developer"):
+            system.append(text)
+        elif text:
+            history.append((message.role, text))
+    recall = bool(asked.ohlora and asked.ohlora.recall)
+    found = companion.recall.best(user) if recall else ()
+    prompt = Prompt(
+        user=user,
+        memories=tuple(recalled.record.text for recalled in found),
+        system="\n\n".join(system) or companion.persona.system_on(companion.clock().date()),
+        history=tuple(history),
+    )
+    told = [
+        {"action": "recalled", "memory": one.record.to_dict(), "score": round(one.score, 4)}
+        for one in found
+    ]
+    return prompt, told
+
+
+def check_length(companion: Companion, prompt: Prompt) -> None:
+    """Raises Refused when nothing of an answer would fit behind the prompt."""
+    tokens = companion.engine.count_tokens(prompt.completion())
+    most = companion.engine.context_tokens
+    if tokens >= most:
+        error = Refused(
+            400,
+            "context_length_exceeded",
+            f"The prompt has {tokens:,} tokens and the model reads {most:,}: shorten it.",
+            f"프롬프트가 {tokens:,}토큰인데 모델은 {most:,}토큰까지 읽어요. 줄여 주세요.",
+        )
+        error.field = "messages"
+        raise error
+
+
+def sampling_of(companion: Companion, asked: ChatRequest) -> Sampling:
+    """The persona's sampling, with what the request sets."""
+    most = asked.max_completion_tokens or asked.max_tokens
+    wanted: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p}
+    if most is not None:
+        wanted["max_new_tokens"] = min(most, companion.engine.context_tokens)
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return replace(companion.persona.sampling, **given)
+
+
+class StopTexts:
+    """Ends a text before the first of some given texts, also one that spans two pieces."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self.stops = stops
+        self.hit = False
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """What may be shown now."""
+        text = self._held + piece
+        found = [at for stop in self.stops if (at := text.find(stop)) >= 0]
+        if found:
+            self.hit, self._held = True, ""
+            return text[: min(found)]
+        held = max((overlap(text, stop) for stop in self.stops), default=0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
+
+    def rest(self) -> str:
+        """What was held back and is no stop text after all."""
+        text, self._held = self._held, ""
+        return text
+
+
+def overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that begins `stop`."""
+    for length in range(min(len(stop) - 1, len(text)), 0, -1):
+        if stop.startswith(text[-length:]):
+            return length
+    return 0
+
+
+def speak(
+    companion: Companion,
+    prompt: Prompt,
+    memories: list[dict[str, Any]],
+    asked: ChatRequest,
+    stopped: Callable[[], bool],
+) -> Iterator[Piece]:
+    """Pieces of a stateless answer, then the Answer. Runs in a thread of the hub."""
+    cut, said = StopTexts(stop_list(asked)), ""
+    seed = random.getrandbits(31) if asked.seed is None else asked.seed % 2**31
+    answer = companion.speak(prompt, stopped, seed=seed, sampling=sampling_of(companion, asked))
+    finish: Literal["stop", "length"] = "stop"
+    source, tokens = "llm", None
+    while not cut.hit:
+        try:
+            shown = cut.feed(next(answer))
+        except StopIteration as ended:
+            spoken: Spoken = ended.value
+            finish = "length" if spoken.finish == "length" else "stop"
+            source, tokens = spoken.source, spoken.completion_tokens
+            shown = cut.rest()
+        if shown:
+            said += shown
+            yield shown
+        if tokens is not None:
+            break
+    answer.close()
+    yield Answer(
+        finish,
+        companion.engine.count_tokens(prompt.completion()),
+        companion.engine.count_tokens(said) if tokens is None else tokens,
+        extra_of(companion, v1_expression(said), source, memories),
+    )
+
+
+def extra_of(
+    companion: Companion, shown: Expression, source: str | None, memories: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The namespaced field of an answer."""
+    face = companion.face
+    return {
+        "source": source,
+        "expression": asdict(shown),
+        "frame": f"/api/face/frames/{face.nearest(shown)}.webp?v={face.id}",
+        "memories": memories,
+    }
+
+
+# From a generation to a response
+
+
+async def made_by(job: Job[Piece], hub: TurnHub) -> AsyncIterator[Piece]:
+    """What a stateless job makes; raises the error that ended it."""
+    started, first = time.perf_counter(), None
+    async for piece in job.all():
+        if first is None:
+            first = time.perf_counter() - started
+        if isinstance(piece, Answer):
+            outcome = "interrupted" if job.stop.is_set() else "complete"
+            hub.metrics.ended(outcome, piece.completion_tokens, first)
+        yield piece
+    if job.error is not None:
+        hub.metrics.ended("error")
+        raise job.error
+
+
+async def said_in(turn: Turn, companion: Companion) -> AsyncIterator[Piece]:
+    """What a turn of a session says; the turn goes on when nobody listens any more."""
+    memories, source, shown = [], None, NEUTRAL
+    async for event in turn.listen():
+        if event["type"] == "token":
+            yield event["text"]
+        elif event["type"] == "reply":
+            source = event["source"]
+        elif event["type"] == "expression":
+            shown = Expression(event["eyes"], event["mouth"], event["pose"])
+        elif event["type"] == "memory":
+            memories.append({name: event[name] for name in ("action", "memory", "score")})
+        elif event["type"] == "error":
+            raise Refused(503, event["code"], event["message"], event["message_ko"])
+        elif event["type"] == "done":
+            extra = extra_of(companion, shown, source, memories)
+            extra |= {"session_id": turn.session_id, "response_id": turn.response_id}
+            yield Answer("stop", event["prompt_tokens"], event["completion_tokens"], extra)
+
+
+async def events(
+    head: dict[str, Any], pieces: AsyncIterator[Piece], usage: bool, job: Job[Piece] | None
+) -> AsyncIterator[str]:
+    """Server-sent events of one completion."""
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        none = {"usage": None} if usage else {}
+        return sse({**head, "object": CHUNK, "choices": [choice], **none, **more})
+
+    answer = Answer()
+    try:
+        yield chunk({"role": "assistant", "content": ""})
+        async for piece in pieces:
+            if isinstance(piece, Answer):
+                answer = piece
+            else:
+                yield chunk({"content": piece})
+        yield chunk({}, answer.finish, ohlora=answer.extra)
+        if usage:
+            yield sse({**head, "object": CHUNK, "choices": [], "usage": answer.usage})
+        yield "data: [DONE]\n\n"
+    except Exception as error:  # outer face: the headers are gone, the error goes in the stream
+        yield sse(fault_body(as_fault(error), "/v1"))
+    finally:
+        if job is not None:
+            job.stop.set()
+
+
+async def whole(
+    head: dict[str, Any],
+    pieces: AsyncIterator[Piece],
+    request: Request,
+    job: Job[Piece] | None,
+) -> Response:
+    """One completion in one body; nobody waits for it any more: it stops."""
+    answer, text = Answer(), ""
+    watch = asyncio.create_task(stop_when_gone(request, job)) if job is not None else None
+    try:
+        async for piece in pieces:
+            if isinstance(piece, Answer):
+                answer = piece
+            else:
+                text += piece
+    finally:
+        if watch is not None:
+            watch.cancel()
+    message = {"role": "assistant", "content": text, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": answer.finish,
+    }
+    return json_response(
+        {
+            **head,
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": answer.usage,
+            "ohlora": answer.extra,
+        }
+    )
+
+
+async def stop_when_gone(request: Request, job: Job[Piece]) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    job.stop.set()
+
+
+async def first_of(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+    """The same pieces, the first of them waited for now: an engine that cannot answer at all
+    then gets an HTTP status of its own instead of an error inside a stream."""
+    first = await anext(pieces, None)
+
+    async def again() -> AsyncIterator[Piece]:
+        if first is not None:
+            yield first
+        async for piece in pieces:
+            yield piece
+
+    return again()
+
+
+def sse(data: dict[str, Any]) -> str:
+    return f"data: {as_json(data)}\n\n"
+
+
+def json_response(data: dict[str, Any]) -> Response:
+    return Response(as_json(data), media_type="application/json")
+
+
+def no_model(name: str, known: str) -> Refused:
+    error = Refused(
+        404,
+        "model_not_found",
+        f"The model {name[:80]!r} is not here: use {known!r}, or see /v1/models.",
+        f"{name[:80]!r} 모델은 없어요. {known!r}를 쓰거나 /v1/models를 봐 주세요.",
+    )
+    error.field = "model"
+    return error
+
+
+def embedding_inputs(given: str | list[Any]) -> list[str]:
+    """The texts to encode. Raises BadField."""
+    texts = [given] if isinstance(given, str) else given
+    if not 1 <= len(texts) <= INPUTS:
+        raise BadField(
+            "input",
+            f"The field 'input' takes 1 to {INPUTS} texts and {len(texts)} came: send them in "
+            "parts.",
+            f"input에는 글을 1~{INPUTS}개 넣을 수 있는데 {len(texts)}개예요. 나눠서 보내 주세요.",
+        )
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise BadField(
+                "input",
+                "The field 'input' takes texts that are not empty, no token numbers: send text.",
+                "input에는 비어 있지 않은 글만 넣을 수 있어요(토큰 번호는 안 돼요).",
+            )
+        if len(text) > INPUT_CHARS:
+            raise BadField(
+                "input",
+                f"A text of 'input' has {len(text):,} characters and the limit is "
+                f"{INPUT_CHARS:,}: split it.",
+                f"input의 글 하나가 {len(text):,}자예요. {INPUT_CHARS:,}자까지 돼요. 나눠 주세요.",
+            )
+    return texts
+
+
+def as_base64(vector: Floats) -> str:
+    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()

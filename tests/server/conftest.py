@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from ohlora.companion import Companion
+from ohlora.server.app import create_app
+from ohlora.server.settings import Settings
+from server.small import Teller, small_companion
+
+
+@pytest.fixture
+def engine() -> Teller:
+    return Teller()
+
+
+@pytest.fixture
+def companion(tmp_path: Path, engine: Teller) -> Iterator[Companion]:
+    with small_companion(tmp_path, engine) as companion:
+        yield companion
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+def client(companion: Companion, settings: Settings) -> Iterator[TestClient]:
+    app = create_app(companion, settings)
+    with TestClient(app, base_url="http://127.0.0.1:8765") as client:
+        yield client
