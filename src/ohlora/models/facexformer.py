@@ -1,0 +1,237 @@
+"""FaceXFormer: one network for face parsing, landmarks, head pose, attributes and more.
+
+After Narayan et al. 2024, https://arxiv.org/abs/2403.12960: Swin features of four scales are
+fused into one map, and 18 learned tokens ask it 18 questions through a two-way transformer
+(as in Segment Anything, https://arxiv.org/abs/2304.02643). Published weights: key
+`state_dict_backbone` of ckpts/model.pt, renamed segmentation_model.pt by Oh-LoRA; 505 tensors.
+
+    image       [B, 3, 224, 224]      ImageNet-normalised RGB of an enlarged face box
+    parsing     [B, 11, 224, 224]     logits, order CLASSES
+    landmarks   [B, 136]              68 points
+    headpose    [B, 3]
+    attributes  [B, 40]               logits, order of CelebA
+    visibility  [B, 29]               logits
+    age         [B, 8], gender [B, 2], race [B, 5]   logits
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ohlora.models.swin import SIZE, Swin
+
+CLASSES = (
+    "background",
+    "face",
+    "left eyebrow",
+    "right eyebrow",
+    "left eye",
+    "right eye",
+    "nose",
+    "upper lip",
+    "inner mouth",
+    "lower lip",
+    "hair",
+)
+DIM = 256
+GRID = SIZE // 4  # the fused map is 56 x 56
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them."""
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(dims, dims[1:], strict=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = layer(x).relu()
+        return self.layers[-1](x)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(dim, hidden)
+        self.lin2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin2(self.lin1(x).relu())
+
+
+class Attention(nn.Module):
+    """Eight-head attention whose inner width may be smaller than DIM."""
+
+    def __init__(self, inner: int, heads: int = 8) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(DIM, inner)
+        self.k_proj = nn.Linear(DIM, inner)
+        self.v_proj = nn.Linear(DIM, inner)
+        self.out_proj = nn.Linear(inner, DIM)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, N, inner / heads]
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
+        x = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(x.transpose(1, 2).flatten(2))
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens look at each other, then at the image; then the image looks at the tokens."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.first = first
+        self.self_attn = Attention(DIM)
+        self.norm1 = nn.LayerNorm(DIM)
+        self.cross_attn_token_to_image = Attention(DIM // 2)
+        self.norm2 = nn.LayerNorm(DIM)
+        self.mlp = FeedForward(DIM, 2048)
+        self.norm3 = nn.LayerNorm(DIM)
+        self.norm4 = nn.LayerNorm(DIM)
+        self.cross_attn_image_to_token = Attention(DIM // 2)
+
+    def forward(self, x: Tensor, image: Tensor, tokens: Tensor, place: Tensor) -> tuple:
+        """x, tokens [B, 18, D]; image, place [B, 3136, D]. Return the new x and image."""
+        if self.first:  # x is still the tokens: no residual and no second copy of them
+            x = self.self_attn(x, x, x)
+        else:
+            x = x + self.self_attn(x + tokens, x + tokens, x)
+        x = self.norm1(x)
+        x = self.norm2(x + self.cross_attn_token_to_image(x + tokens, image + place, image))
+        x = self.norm3(x + self.mlp(x))
+        seen = self.cross_attn_image_to_token(image + place, x + tokens, x)
+        return x, self.norm4(image + seen)
+
+
+class TwoWayTransformer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([TwoWayBlock(first=True), TwoWayBlock(first=False)])
+        self.final_attn_token_to_image = Attention(DIM // 2)
+        self.norm_final_attn = nn.LayerNorm(DIM)
+
+    def forward(self, image: Tensor, place: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        x = tokens
+        for layer in self.layers:
+            x, image = layer(x, image, tokens, place)
+        seen = self.final_attn_token_to_image(x + tokens, image + place, image)
+        return self.norm_final_attn(x + seen), image
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of [B, C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class FaceDecoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformer = TwoWayTransformer()
+        self.landmarks_token = nn.Embedding(1, DIM)
+        self.pose_token = nn.Embedding(1, DIM)
+        self.attribute_token = nn.Embedding(1, DIM)
+        self.visibility_token = nn.Embedding(1, DIM)
+        self.age_token = nn.Embedding(1, DIM)
+        self.gender_token = nn.Embedding(1, DIM)
+        self.race_token = nn.Embedding(1, DIM)
+        self.mask_tokens = nn.Embedding(len(CLASSES), DIM)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(DIM, 64, kernel_size=2, stride=2),
+            ChannelNorm(64, eps=1e-6),
+            nn.GELU(),
+            nn.ConvTranspose2d(64, 32, kernel_size=2, stride=2),
+            nn.GELU(),
+        )
+        self.output_hypernetwork_mlps = MLP(DIM, DIM, DIM, 32)
+        self.landmarks_prediction_head = MLP(DIM, DIM, DIM, 136)
+        self.pose_prediction_head = MLP(DIM, DIM, DIM, 3)
+        self.attribute_prediction_head = MLP(DIM, DIM, DIM, 40)
+        self.visibility_prediction_head = MLP(DIM, DIM, DIM, 29)
+        self.age_prediction_head = MLP(DIM, DIM, DIM, 8)
+        self.gender_prediction_head = MLP(DIM, DIM, DIM, 2)
+        self.race_prediction_head = MLP(DIM, DIM, DIM, 5)
+
+    def forward(self, image: Tensor, place: Tensor) -> dict[str, Tensor]:
+        """image [B, D, 56, 56], place [D, 56, 56] -> the outputs of FaceXFormer."""
+        embeddings = (
+            self.landmarks_token,
+            self.pose_token,
+            self.attribute_token,
+            self.visibility_token,
+            self.age_token,
+            self.gender_token,
+            self.race_token,
+            self.mask_tokens,
+        )
+        tokens = torch.cat([e.weight for e in embeddings]).expand(len(image), -1, -1)
+        flat = image.flatten(2).transpose(1, 2)  # [B, 3136, D]
+        x, flat = self.transformer(flat, place.flatten(1).T.unsqueeze(0), tokens)
+        fine = self.output_upscaling(flat.transpose(1, 2).unflatten(2, (GRID, GRID)))
+        masks = self.output_hypernetwork_mlps(x[:, 7:])  # [B, 11, 32]
+        return {
+            "parsing": torch.einsum("bcd,bdhw->bchw", masks, fine),
+            "landmarks": self.landmarks_prediction_head(x[:, 0]),
+            "headpose": self.pose_prediction_head(x[:, 1]),
+            "attributes": self.attribute_prediction_head(x[:, 2]),
+            "visibility": self.visibility_prediction_head(x[:, 3]),
+            "age": self.age_prediction_head(x[:, 4]),
+            "gender": self.gender_prediction_head(x[:, 5]),
+            "race": self.race_prediction_head(x[:, 6]),
+        }
+
+
+class PlaceEncoding(nn.Module):
+    """Where a cell lies, as sines of random projections of its centre."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, DIM // 2))
+
+    def forward(self) -> Tensor:
+        """Return [D, 56, 56]."""
+        matrix = self.positional_encoding_gaussian_matrix
+        centre = (torch.arange(GRID, device=matrix.device, dtype=matrix.dtype) + 0.5) / GRID
+        y, x = torch.meshgrid(2 * centre - 1, 2 * centre - 1, indexing="ij")
+        angle = 2 * math.pi * (torch.stack([x, y], dim=-1) @ matrix)
+        return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1)
+
+
+class StageProjection(nn.Module):
+    """Bring one Swin map to [B, D, 56, 56]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return nn.functional.interpolate(x, (GRID, GRID), mode="bilinear", align_corners=False)
+
+
+class FaceXFormer(nn.Module):
+    """The published network with the default `dim` and `depths`; smaller ones are for tests."""
+
+    def __init__(self, dim: int = 128, depths: tuple[int, ...] = (2, 2, 18, 2)) -> None:
+        super().__init__()
+        self.backbone = Swin(dim, depths)
+        self.pe_layer = PlaceEncoding()
+        self.face_decoder = FaceDecoder()
+        self.linear_c = nn.ModuleList(StageProjection(dim * 2**i) for i in range(4))
+        self.linear_fuse = nn.Conv2d(4 * DIM, DIM, kernel_size=1, bias=False)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return every output by name. Raises ShapeError unless images are 224 x 224."""
+        features = self.backbone(image)
+        maps = [fit(x) for fit, x in zip(self.linear_c, features, strict=True)]
+        fused = self.linear_fuse(torch.cat(maps[::-1], dim=1))  # deepest first
+        return self.face_decoder(fused, self.pe_layer())
