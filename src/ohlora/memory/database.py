@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from ohlora.errors import BadInput, StoreError
 from ohlora.memory.schema import migrate
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -155,7 +156,7 @@ class FileLock:
         """True when the lock is ours now, False when another holder lives. Writes note inside."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.name == "nt":
+            if sys.platform == "win32":
                 # Windows locks bytes against readers too: lock one far beyond the note.
                 os.lseek(fd, 1 << 20, os.SEEK_SET)
                 msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -176,11 +177,11 @@ class FileLock:
     def release(self, remove: bool = False) -> None:
         if self._fd is None:
             return
-        if remove and os.name != "nt":
+        if remove and sys.platform != "win32":
             self.path.unlink(missing_ok=True)  # while held: nobody can lock the name in between
         os.close(self._fd)
         self._fd = None
-        if remove and os.name == "nt":
+        if remove and sys.platform == "win32":
             self.path.unlink(missing_ok=True)
 
 

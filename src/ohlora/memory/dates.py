@@ -1,8 +1,9 @@
 """Time words of Korean chat: resolved to days when a memory is stored, spoken again when shown.
 
-On 24 November "내일 일정" is kept as key 일정 and day 2026-11-25. It reads "내일 일정" on the 24th,
-"오늘 일정" on the 25th and "11월 25일 일정" from further away. Everything is computed from the `today`
-or `now` passed in.
+On 24 November "내일 일정" is kept as key 일정 and day 2026-11-25. It reads "내일 일정" on the
+24th, "오늘 일정" on the 25th and "11월 25일 일정" from further away. Everything is computed from
+the `today` or `now` passed in. A date is written without its year when it is the nearest of
+its name, so what is shown can be read back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
+Look = Literal["ahead", "back", "near"]  # which of the days that a bare "금요일" or "3월 2일" names
 Span = Literal["day", "weekend", "week", "month"]
 Clock = Callable[[], datetime]  # gives an aware datetime in the user's time zone
 
@@ -62,7 +64,9 @@ DAYS = {
     "낼": 1,
     "모레": 2,
     "내일모레": 2,
+    "내일 모레": 2,
     "낼모레": 2,
+    "낼 모레": 2,
     "글피": 3,
 }
 COUNTS = {
@@ -106,32 +110,35 @@ TIME = re.compile(
     | (?P<bday>[{WEEKDAYS}])(?:요일|욜)(?!마다)
     | (?P<end>주말)(?!마다|농장|부부)
     | (?P<moon>이번|다음|지난|저번|담)\ ?달
-    | (?P<onlymonth>1[0-2]|[1-9])월(?=\ ?(?:달|중|말|초|쯤)?에(?:\s|$))
+    | (?:(?P<myear>20\d\d)년\ ?)?(?P<onlymonth>1[0-2]|[1-9])월
+          (?=\ ?(?:달|중|말|초|쯤)?에(?:\s|$)|\ (?:일정|한\ 일|날씨))
     | (?P<onlyday>[12]\d|3[01]|[1-9])일(?=에(?:\s|는|도|$)|날|\ 날)
     | (?P<holiday>{_any(HOLIDAYS)})
     | (?P<day>{_any(DAYS)})(?!이\ 없|의\ 집|날|도시)
     )""",
     re.VERBOSE,
 )
+PAST_KEPT = timedelta(days=30)  # what was done on a day gone by
 SCAN_CHARACTERS = 2_000  # a time word further on is not looked for
 
 
-def mentions(text: str, today: date, past: bool = False) -> Iterator[Mention]:
-    """Every time expression in text. `past` looks back for a bare weekday, month or day."""
+def mentions(text: str, today: date, look: Look = "ahead") -> Iterator[Mention]:
+    """Every time expression in text."""
     for match in TIME.finditer(text[:SCAN_CHARACTERS]):
         try:
-            when = _resolve(match, today, past)
+            when = _resolve(match, today, look)
         except (ValueError, OverflowError):  # 2월 30일
             continue
         yield Mention(match.start(), match.end(), when)
 
 
-def _resolve(match: re.Match[str], today: date, past: bool) -> When:
+def _resolve(match: re.Match[str], today: date, look: Look) -> When:
+    past = look == "back"
     found = {name: value for name, value in match.groupdict().items() if value is not None}
     monday = today - timedelta(days=today.weekday())
     if "mday" in found:
         day = _calendar_day(
-            int(found["month"]), int(found["mday"]), int(found.get("year", 0)), today, past
+            int(found["month"]), int(found["mday"]), int(found.get("year", 0)), today, look
         )
         span = found.get("mspan")
         if span == "주":
@@ -154,21 +161,24 @@ def _resolve(match: re.Match[str], today: date, past: bool) -> When:
         start = monday + timedelta(weeks=WEEKS[found["turn"]])
         return When(start + timedelta(days=WEEKDAYS.index(found["tday"])))
     if "bday" in found:
-        ahead = (WEEKDAYS.index(found["bday"]) - today.weekday()) % 7 or 7
-        return When(today + timedelta(days=ahead - 7 if past and ahead < 7 else ahead - 14 * past))
+        days = WEEKDAYS.index(found["bday"]) - today.weekday()
+        if past:
+            return When(today - timedelta(days=-days % 7 or 7))
+        return When(today + timedelta(days=days % 7 or (0 if look == "near" else 7)))
     if "end" in found:
         return When(monday + timedelta(days=5 - 7 * (past and today.weekday() < 5)), "weekend")
     if "moon" in found:
         months = today.year * 12 + today.month - 1 + WEEKS[found["moon"]]
         return When(date(months // 12, months % 12 + 1, 1), "month")
     if "onlymonth" in found:
-        month = int(found["onlymonth"])
-        back, ahead = month > today.month, month < today.month
-        return When(date(today.year - back if past else today.year + ahead, month, 1), "month")
+        month, year = int(found["onlymonth"]), int(found.get("myear", today.year))
+        if "myear" not in found and look != "near":
+            year += -(month > today.month) if past else month < today.month
+        return When(date(year, month, 1), "month")
     if "onlyday" in found:
         return When(_month_day(int(found["onlyday"]), today, past))
     if "holiday" in found:
-        return When(_calendar_day(*HOLIDAYS[found["holiday"]], 0, today, past))
+        return When(_calendar_day(*HOLIDAYS[found["holiday"]], 0, today, look))
     return When(today + timedelta(days=DAYS[found["day"]]))
 
 
@@ -176,17 +186,19 @@ def _signed(count: int, way: str) -> int:
     return -count if way == "전" else count
 
 
-def _calendar_day(month: int, day: int, year: int, today: date, past: bool) -> date:
+def _calendar_day(month: int, day: int, year: int, today: date, look: Look) -> date:
     if year:
         return date(year, month, day)
-    years = range(today.year, today.year - 9 if past else today.year + 9, -1 if past else 1)
-    for guess in years:  # 2월 29일 exists in one year of four
-        if day > calendar.monthrange(guess, month)[1]:
-            continue
-        found = date(guess, month, day)
-        if found <= today if past else found >= today:
-            return found
-    raise ValueError(f"no day {month}-{day}")
+    found = [
+        date(guess, month, day)
+        for guess in range(today.year - 8, today.year + 9)
+        if day <= calendar.monthrange(guess, month)[1]  # 2월 29일 is in one year of four
+    ]
+    if look == "ahead":
+        return next(near for near in found if near >= today)
+    if look == "back":
+        return next(near for near in reversed(found) if near <= today)
+    return min(found, key=lambda near: abs(near - today))
 
 
 def _month_day(day: int, today: date, past: bool) -> date:
@@ -202,7 +214,7 @@ def _month_day(day: int, today: date, past: bool) -> date:
 
 def split_key(key: str, today: date) -> tuple[str, When | None]:
     """("내일 일정") -> ("일정", tomorrow). A key that is a time word alone is about 일정."""
-    for mention in mentions(key, today):
+    for mention in mentions(key, today, "near"):
         rest = key[mention.end :]
         if mention.start == 0 and (not rest or rest.startswith((" ", "의 "))):
             return rest.removeprefix("의").strip() or "일정", mention.when
@@ -218,7 +230,7 @@ def spoken_key(key: str, when: When | None, today: date) -> str:
 def spoken(when: When, today: date) -> str:
     first = when.first
     if when.span == "day":
-        near = {-1: "어제", 0: "오늘", 1: "내일"}.get((first - today).days)
+        near = {-1: "어제", 0: "오늘", 1: "내일", 2: "모레"}.get((first - today).days)
         return near or _written(first, today)
     if when.span == "month":
         months = (first.year - today.year) * 12 + first.month - today.month
@@ -238,7 +250,8 @@ def _written(day: date, today: date) -> str:
 def expiry(key: str, when: When | None, now: datetime) -> datetime | None:
     """When a memory with this key (time word split off) stops being true; None: it lasts."""
     if when is not None:
-        return _midnight_after(when.last, now)
+        told_later = when.last < now.date()  # "어제 한 일"
+        return _midnight_after(now.date() + PAST_KEPT if told_later else when.last, now)
     if key in ("상태", "기분", "컨디션"):
         return now + timedelta(days=1)
     if key.startswith("지금") or key == "날씨":

@@ -20,6 +20,11 @@ KEY_CHARACTERS, VALUE_CHARACTERS = 40, 300
 MERGED_VALUES = (
     8  # values that one key gathers ("좋아하는 음식: 마라탕, 떡볶이"); the oldest go first
 )
+SHOWN = ("id", "key", "value", "text", "subject", "created", "updated", "expires") + (
+    "source_message_id",
+    "source_text",
+)
+SAME = ("subject", "key", "date", "span")  # what makes two memories the same one
 STATE = ("subject", "key", "value", "date", "span", "expires", "source_message_id", "deleted")
 
 
@@ -42,9 +47,7 @@ class MemoryRecord:
         return f"[{self.key}: {self.value}]"
 
     def to_dict(self) -> dict[str, Any]:
-        names = ("id", "key", "value", "text", "subject", "created", "updated", "expires")
-        names += ("source_message_id", "source_text")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in SHOWN}
 
 
 @dataclass(frozen=True)
@@ -293,7 +296,7 @@ class Memories:
                 *self._own,
                 instant(now),
                 but,
-                *(state[n] for n in ("subject", "key", "date", "span")),
+                *(state[name] for name in SAME),
             ),
         ).fetchone()
         return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from sqlite3 import Connection, Row
@@ -115,7 +116,7 @@ class Sessions:
 
     def messages(
         self, session_id: str, before: int | None = None, limit: int = 50
-    ) -> tuple[list[Message], bool]:
+    ) -> tuple[Sequence[Message], bool]:
         """The `limit` newest messages older than message id `before`, oldest first; more left?"""
         limit = max(1, min(limit, PAGE_LIMIT))
         before = 2**63 - 1 if before is None else max(-(2**63), min(before, 2**63 - 1))

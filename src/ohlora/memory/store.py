@@ -32,6 +32,7 @@ from ohlora.memory.sessions import (
     instant,
     one_line,
 )
+from ohlora.memory.vectors import Vectors
 
 TOKENS_KEPT = timedelta(days=1)  # single tokens of an answer; its text and other events stay
 PRUNED_AT_ONCE = 500  # rows, so that no turn waits for a long delete
@@ -63,6 +64,7 @@ class Store:
         self.db, self.writers, self.owner, self.clock = db, writers, owner, clock
         self.sessions = Sessions(db, owner, clock)
         self.memories = Memories(db, owner, clock)
+        self.vectors = Vectors(db, owner)
 
     def of(self, user: str, persona: str) -> Store:
         """The same file seen as another user or with another persona; nothing is shared."""
@@ -94,8 +96,9 @@ class Store:
                 (now, one_line(text, TITLE_CHARACTERS), session_id),
             )
             insert = (
-                "insert into messages (session_id, role, text, status, response_id, writer, created)"
-                " values (?, ?, ?, ?, ?, ?, ?) returning id"
+                "insert into messages "
+                "(session_id, role, text, status, response_id, writer, created) "
+                "values (?, ?, ?, ?, ?, ?, ?) returning id"
             )
             asked = db.execute(
                 insert, (session_id, "user", text, "complete", response_id, None, now)
@@ -121,7 +124,7 @@ class Store:
         expression: dict[str, float] | None = None,
         event: dict[str, Any] | None = None,
     ) -> int | None:
-        """End a running turn, with its last event in the same transaction; returns that one's seq."""
+        """End a running turn, with its last event in the same transaction; returns its seq."""
         with self.db.write() as db:
             message = self._streaming(db, response_id)
             seq = None if event is None else self._append(db, message, event)
@@ -199,7 +202,8 @@ class Store:
             raise StoreError(
                 f"The answer {response_id!r} has ended or its conversation was deleted: "
                 "send the message again.",
-                f"{response_id!r} 답변은 이미 끝났거나 대화가 지워졌어요. 메시지를 다시 보내 주세요.",
+                f"{response_id!r} 답변은 이미 끝났거나 대화가 지워졌어요. "
+                "메시지를 다시 보내 주세요.",
             )
         return row
 

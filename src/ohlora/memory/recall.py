@@ -1,0 +1,183 @@
+"""Which memories belong to what was just said: one encoding, then one matrix product.
+
+All vectors of one user and persona lie in one matrix; a turn encodes its prompt, multiplies,
+and leaves out what has expired or is about another day. The matrix follows the store's history, so
+a memory is encoded once and again only when its text changes ("내일 일정" becomes "오늘 일정").
+
+    matrix   [N, D]   one unit vector per memory
+    scores   [N]      cosine with the prompt
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohlora.errors import StoreError
+from ohlora.memory.dates import When, mentions, spoken
+from ohlora.memory.memories import MemoryRecord
+from ohlora.memory.store import Store
+from ohlora.memory.vectors import Vector, content_hash
+
+if TYPE_CHECKING:
+    from ohlora.embedding import Encoder
+
+log = logging.getLogger(__name__)
+
+ENCODED_AT_ONCE = 1_024
+PROMPT_CHARACTERS = 2_000
+NO_VECTOR: Vector = np.zeros(0, "f4")
+
+
+@dataclass(frozen=True)
+class Recalled:
+    record: MemoryRecord
+    score: float  # cosine, -1..1
+
+
+class Recall:
+    """Thread-safe. One per Store view and encoder."""
+
+    def __init__(self, store: Store, encoder: Encoder) -> None:
+        self.store, self.encoder = store, encoder
+        self._lock = threading.Lock()
+        self._table = Table(encoder.dim)
+        self._change = 0  # the last change of the store's history that is in the table
+        self._today: date | None = None  # the day its texts were written for
+
+    def best(self, prompt: str, k: int = 2, threshold: float | None = None) -> Sequence[Recalled]:
+        """Up to k memories with a score of at least threshold (default: the encoder's), best first.
+
+        A prompt that names a day ("토요일에 뭐 하지?") recalls no memory of another day.
+        """
+        now = self.store.clock()
+        prompt, days = name_days(prompt[:PROMPT_CHARACTERS], now.date())
+        with self._lock:
+            self._follow(now)
+            if not self._table.records:
+                return []
+        query = self.encoder.encode([prompt])[0]  # [D]
+        floor = self.encoder.recall_threshold if threshold is None else threshold
+        with self._lock:
+            return self._table.best(query, days, now, k, floor)
+
+    def _follow(self, now: datetime) -> None:
+        """Bring the table to the state of the store and to today's texts."""
+        memories, today, table = self.store.memories, now.date(), self._table
+        change, changed = memories.changes_after(self._change)
+        known: dict[int, tuple[str, Vector]] = {}
+        if self._today is None or 2 * table.dropped > len(table.records):
+            table = Table(self.encoder.dim)
+            known = self.store.vectors.load(self.encoder.id)
+            records = memories.all()
+        else:
+            ids = set(changed)
+            if today != self._today:
+                ids |= {record.id for record in table.records if record.when is not None}
+            records = memories.some(sorted(ids)) if ids else []
+            for memory_id in ids:
+                table.drop(memory_id)
+        for start in range(0, len(records), ENCODED_AT_ONCE):
+            part = records[start : start + ENCODED_AT_ONCE]
+            for record, vector in zip(part, self._vectors(part, known), strict=True):
+                table.append(record, vector)
+        self._table, self._change, self._today = table, change, today
+
+    def _vectors(
+        self, records: list[MemoryRecord], known: dict[int, tuple[str, Vector]]
+    ) -> list[Vector]:
+        """One vector per record: from `known` where its text is the same, else encoded and kept."""
+        hashes = [content_hash(record.text) for record in records]
+        vectors = [
+            vector if digest == of and len(vector) == self.encoder.dim else None
+            for record, digest in zip(records, hashes, strict=True)
+            for of, vector in [known.get(record.id, ("", NO_VECTOR))]
+        ]
+        missing = [row for row, vector in enumerate(vectors) if vector is None]
+        if missing:
+            encoded = self.encoder.encode([records[row].text for row in missing])
+            for row, vector in zip(missing, encoded, strict=True):
+                vectors[row] = vector
+            try:
+                self.store.vectors.keep(
+                    self.encoder.id,
+                    [
+                        (records[row].id, hashes[row], vector)
+                        for row, vector in zip(missing, encoded, strict=True)
+                    ],
+                )
+            except StoreError as error:  # a cache only: this turn can go on without it
+                log.warning("memory vectors were not kept: %s", error)
+        return [vector for vector in vectors if vector is not None]
+
+
+class Table:
+    """The rows that recall looks at: vectors, and until when and for which days each holds."""
+
+    def __init__(self, dim: int) -> None:
+        self.records: list[MemoryRecord] = []
+        self.dropped = 0  # rows out of use
+        self._matrix: NDArray[np.float32] = np.zeros((64, dim), "f4")
+        self._until: NDArray[np.float64] = np.zeros(64)  # seconds since 1970; -inf: dropped
+        self._first: NDArray[np.int32] = np.zeros(64, "i4")  # days since year 1; -1: of no day
+        self._last: NDArray[np.int32] = np.zeros(64, "i4")
+        self._rows: dict[int, int] = {}  # memory id -> row
+
+    def append(self, record: MemoryRecord, vector: Vector) -> None:
+        row, when = len(self.records), record.when
+        if row == len(self._matrix):
+            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
+            self._until = np.concatenate([self._until, np.zeros_like(self._until)])
+            self._first = np.concatenate([self._first, np.zeros_like(self._first)])
+            self._last = np.concatenate([self._last, np.zeros_like(self._last)])
+        self._matrix[row] = vector
+        self._until[row] = (
+            datetime.fromisoformat(record.expires).timestamp() if record.expires else np.inf
+        )
+        self._first[row] = when.first.toordinal() if when else -1
+        self._last[row] = when.last.toordinal() if when else -1
+        self._rows[record.id] = row
+        self.records.append(record)
+
+    def drop(self, memory_id: int) -> None:
+        row = self._rows.pop(memory_id, None)
+        if row is not None:
+            self._until[row] = -np.inf
+            self.dropped += 1
+
+    def best(
+        self, query: Vector, days: list[When], now: datetime, k: int, threshold: float
+    ) -> list[Recalled]:
+        count = len(self.records)
+        scores = self._matrix[:count] @ query  # [N]
+        fit = (scores >= threshold) & (self._until[:count] > now.timestamp())
+        if days:
+            first, last = self._first[:count], self._last[:count]
+            on_day = first < 0  # memories of no day fit every day
+            for day in days:
+                on_day |= (first <= day.last.toordinal()) & (last >= day.first.toordinal())
+            fit &= on_day
+        found = np.flatnonzero(fit)
+        if len(found) > 2 * k:  # all that can be among the k best, ties included
+            edge = np.partition(scores[found], len(found) - k)[len(found) - k]
+            found = found[scores[found] >= edge]
+        order = sorted(found.tolist(), key=lambda row: (-scores[row], self.records[row].id))
+        return [Recalled(self.records[row], float(scores[row])) for row in order[:k]]
+
+
+def name_days(prompt: str, today: date) -> tuple[str, list[When]]:
+    """The prompt with its days named as memories name them, and those days.
+
+    On Tuesday the 24th "토요일에 뭐 하지?" -> "11월 28일에 뭐 하지?", [28 November].
+    """
+    found = list(mentions(prompt, today, "near"))
+    for mention in reversed(found):
+        prompt = prompt[: mention.start] + spoken(mention.when, today) + prompt[mention.end :]
+    return prompt, [mention.when for mention in found]
