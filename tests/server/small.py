@@ -17,6 +17,9 @@ from ohlora.lines import Lines
 from ohlora.llm import Sampling
 from ohlora.memory.store import open_store
 from ohlora.persona import load_persona
+from ohlora.server.app import create_app
+from ohlora.server.run import listen, make_server
+from ohlora.server.settings import Settings
 
 
 class Teller:
@@ -102,3 +105,20 @@ def small_companion(folder: Path, engine: Teller) -> Iterator[Companion]:
         yield Companion(load_persona(), store, engine, words, Lines([], words), Lattice(Squares()))
     finally:
         store.close()
+
+
+@contextmanager
+def served(companion: Companion, settings: Settings = Settings()) -> Iterator[str]:
+    """A real server in a thread; yields "127.0.0.1:PORT"."""
+    listener = listen("127.0.0.1", 0)
+    ready = threading.Event()
+    server = make_server(create_app(companion, settings), settings, ready.set)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()

@@ -16,7 +16,6 @@ from fastapi import FastAPI, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -83,11 +82,12 @@ def create_app(companion: Companion, settings: Settings = Settings()) -> FastAPI
     app.state.hub = hub
     app.include_router(api_routes(companion, hub, settings, metrics))
     app.include_router(openai_routes(companion, hub, settings))
-    app.mount("/static", Page(directory=settings.web), name="static")
+    files = Page(directory=settings.web)
+    app.mount("/static", files, name="static")
 
     @app.get("/")
-    def page() -> Response:
-        return FileResponse(settings.web / "index.html", headers={"cache-control": ASK_AGAIN})
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
 
     @app.get("/health")
     def health() -> dict[str, Any]:

@@ -71,21 +71,62 @@ def check(model: type[Model], data: dict[str, Any]) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or None
+        first = error.errors(include_url=False)[0]
+        field = field_of(first["loc"], data)
         if first["type"] == "missing":
             raise BadField(
                 field,
                 f"The field {field!r} is missing: add it.",
                 f"{field!r} 항목이 빠져 있어요. 넣어 주세요.",
             ) from error
-        want = first["msg"].removeprefix("Value error, ").rstrip(".")
-        want = want[0].lower() + want[1:]
+        en, ko = wanted(first["type"], first.get("ctx", {}))
         raise BadField(
             field,
-            f"The field {field!r} is wrong: {want}.",
-            f"{field!r} 항목이 잘못됐어요({want}).",
+            f"The field {field!r} is wrong: it should be {en}.",
+            f"{field!r} 항목이 잘못됐어요. {ko} 넣어 주세요.",
         ) from error
+
+
+def field_of(loc: tuple[int | str, ...], data: Any) -> str | None:
+    """The path of a field as its sender would write it, "messages.0.content"."""
+    path = []
+    for part in loc:
+        inside = isinstance(data, dict) if isinstance(part, str) else isinstance(data, list)
+        if inside:  # what is not inside is pydantic's name for one of several allowed types
+            path.append(str(part))
+            data = data.get(part) if isinstance(data, dict) else data[part]
+    return ".".join(path) or None
+
+
+def wanted(error: str, ctx: dict[str, Any]) -> tuple[str, str]:
+    """What a field should be, in both languages, by pydantic's name of the error."""
+    kinds = {
+        "string_type": ("a text", "글을"),
+        "int_type": ("a whole number", "정수를"),
+        "float_type": ("a number", "숫자를"),
+        "bool_type": ("true or false", "true나 false를"),
+        "list_type": ("a list", "목록을"),
+        "dict_type": ("an object", "객체를"),
+        "model_type": ("an object", "객체를"),
+        "model_attributes_type": ("an object", "객체를"),
+    }
+    if error in kinds:
+        return kinds[error]
+    if error == "literal_error":
+        return f"one of {ctx['expected']}", f"{ctx['expected']} 중 하나를"
+    bounds = {
+        "greater_than": ("gt", "above {}", "{}보다 큰 수를"),
+        "greater_than_equal": ("ge", "{} or more", "{} 이상을"),
+        "less_than": ("lt", "below {}", "{}보다 작은 수를"),
+        "less_than_equal": ("le", "{} or less", "{} 이하를"),
+        "too_short": ("min_length", "at least {} long", "{}개 이상을"),
+        "too_long": ("max_length", "at most {} long", "{}개 이하를"),
+    }
+    if error in bounds:
+        name, en, ko = bounds[error]
+        bound = f"{ctx[name]:g}" if isinstance(ctx[name], float) else ctx[name]
+        return en.format(bound), ko.format(bound)
+    return f"of another kind ({error})", f"다른 값을({error})"
 
 
 async def body(request: Request, model: type[Model]) -> Model:

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from ohlora.errors import BadInput, OhloraError
 
 log = logging.getLogger("ohlora.server")
+LONGEST = 600  # characters of a sentence
 
 
 class BadField(BadInput):
@@ -77,12 +78,13 @@ def as_fault(error: BaseException) -> OhloraError:
 
 
 def fault_fields(error: OhloraError) -> dict[str, str]:
-    """code and both sentences, on one line each."""
-    return {
-        "code": error.code,
-        "message": " ".join(error.en.split()),
-        "message_ko": " ".join(error.ko.split()),
-    }
+    """code and both sentences, each on one line and short, whatever they quote."""
+
+    def line(text: str) -> str:
+        text = " ".join(text.split())
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+
+    return {"code": error.code, "message": line(error.en), "message_ko": line(error.ko)}
 
 
 def fault_body(error: OhloraError, path: str) -> dict[str, Any]:

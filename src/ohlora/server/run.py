@@ -26,6 +26,7 @@ from ohlora.server.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
     from ohlora.companion import Companion
 
@@ -57,8 +58,6 @@ def run(
         with load() as companion:
             from ohlora.server.app import create_app
 
-            server = make_server(create_app(companion, settings))
-
             def ready() -> None:
                 address = f"http://{shown_host(host)}:{port}"
                 if made:
@@ -70,7 +69,11 @@ def run(
                 if open_browser:
                     threading.Thread(target=show, args=(address,), daemon=True).start()
 
-            serve_until_stopped(server, listener, ready)
+            server = make_server(create_app(companion, settings), settings, ready)
+            try:
+                server.run(sockets=[listener])
+            except KeyboardInterrupt:
+                pass  # the way uvicorn hands on a Ctrl+C after its clean end
     say("안녕!" if korean else "Stopped.")
 
 
@@ -149,47 +152,38 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def make_server(app: object) -> uvicorn.Server:
+def make_server(
+    app: FastAPI, settings: Settings, ready: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
     """uvicorn around the app: quiet (its log lines would hold addresses with tokens), bounded,
-    and stopping generations before it waits for connections."""
+    telling when the first request can be answered, and stopping generations before it waits
+    for connections."""
     import uvicorn
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await app.state.hub.close(app.state.settings.stop_seconds)  # type: ignore[attr-defined]
+            await app.state.hub.close(settings.stop_seconds)
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws_max_size=4 * app.state.settings.message_bytes,  # type: ignore[attr-defined]
-        ws_max_queue=8,
-        ws_per_message_deflate=False,  # small messages on a local line
-        timeout_graceful_shutdown=2,
-        timeout_keep_alive=30,
+    return Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws_max_size=4 * settings.message_bytes,
+            ws_max_queue=8,
+            ws_per_message_deflate=False,  # small messages on a short line
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=30,
+        )
     )
-    return Server(config)
-
-
-def serve_until_stopped(
-    server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None]
-) -> None:
-    """Run the event loop; `ready` is called once the first request could be answered."""
-    startup = server.startup
-
-    async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
-        await startup(sockets)
-        if server.started:
-            ready()
-
-    server.startup = startup_and_tell  # type: ignore[method-assign]
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # the way uvicorn hands on a Ctrl+C after its clean end
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -250,6 +250,8 @@ def came_with_link(scope: Scope) -> bool:
 def split_host(host: str) -> tuple[str, str]:
     """("name", "port") of a Host header; the name in lower case, IPv6 without brackets."""
     try:
+        if set(host) & set("@/?#\\"):
+            raise ValueError(host)
         parts = urlsplit(f"//{host}")
         return (parts.hostname or "").rstrip("."), str(parts.port or "")
     except ValueError:
