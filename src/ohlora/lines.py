@@ -12,7 +12,8 @@ seed of the turn decides which one is said.
 
     lines/*.jsonl       {"q": turn, "a": answer, "topic": str, "split": "train"}; "[key: value] "
                         rows need a memory and are left out
-    lines/answers.toml  lists of topics that may answer; without the file every topic may
+    lines/answers.toml  for each file the topics that may answer: facts = ["name", ...];
+                        without it every topic of every file may
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,16 @@ log = logging.getLogger(__name__)
 NEIGHBOURS = 5
 AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
 SHARPNESS = 20.0  # a neighbour 0.05 farther counts e times less
-SAME_QUESTION = 0.08  # questions this much farther still ask the same thing
+SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
 USER_WORDS = frozenset(
-    "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 저 전 저는 저도 제 제가 저의 저를 저한테".split()
+    "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
+    "저 전 저는 저도 제 제가 저의 저를 저한테".split()
+)
+# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" asks what one knows oneself.
+MINE = re.compile(
+    r"우리 ?(집|엄마|아빠|부모|가족|할머니|할아버지|동생|형|오빠|강아지|고양이|학교|회사|반|동네)"
+    r"|(뭐|누구|어디|언제|살이|몇이|명이|얼마)게(?!\w)"
 )
 HER_WORDS = frozenset(
     "너 넌 너는 너도 너의 네 네가 니 니가 널 너를 너랑 너한테 로라 로라야 로라는 로라의 오로라 "
@@ -71,9 +78,13 @@ class Lines:
     ) -> None:
         """`vectors` [N, dim] of the questions, when they are known already."""
         self.lines, self.encoder = list(lines), encoder
-        self.answering = {ln.topic for ln in lines} if answering is None else set(answering)
+        self.answering = set(answering or {ln.topic for ln in lines})
         questions = [ln.question for ln in self.lines]
         self.vectors = encoder.encode(questions) if vectors is None else vectors
+        by_answer: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for i, line in enumerate(self.lines):
+            by_answer[line.topic, line.answer].append(i)
+        self.by_answer = by_answer
         speaks_of_user: dict[str, bool] = defaultdict(bool)
         for line in self.lines:
             speaks_of_user[line.topic] |= about_user(line.question)
@@ -84,12 +95,21 @@ class Lines:
         found = self.nearest(text)
         if found is None or found[1] < self.encoder.lines_threshold:
             return None
-        topic, score, near = found
-        choices = sorted({ln.answer: ln for ln in near}.values(), key=lambda ln: ln.answer)
-        return random.Random(seed).choice(choices), score
+        line, score = found
+        return random.Random(seed).choice(self.equals(line)), score
 
-    def nearest(self, text: str) -> tuple[str, float, list[Line]] | None:
-        """Checks 2 to 4: topic, cosine and the lines that answer, whatever the threshold."""
+    def equals(self, line: Line) -> list[Line]:
+        """The line and those of its topic whose answers are given to the same questions."""
+        groups = [rows for (topic, _), rows in self.by_answer.items() if topic == line.topic]
+        means = np.stack([self.vectors[rows].mean(axis=0) for rows in groups])  # [answers, dim]
+        means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-12
+        own = next(i for i, rows in enumerate(groups) if self.lines[rows[0]].answer == line.answer)
+        alike = means @ means[own] >= SAME_QUESTION
+        alike[own] = True
+        return [self.lines[rows[0]] for rows, same in zip(groups, alike, strict=True) if same]
+
+    def nearest(self, text: str) -> tuple[Line, float] | None:
+        """Checks 2 to 4: the nearest line of the agreed topic and its cosine."""
         if not self.lines or not text.strip():
             return None
         cosine = self.vectors @ self.encoder.encode([text])[0]  # [N]
@@ -104,15 +124,16 @@ class Lines:
             return None
         if about_user(text) and not self.speaks_of_user[topic]:
             return None
-        own = [i for i, ln in enumerate(self.lines) if ln.topic == topic]
-        score = float(cosine[own].max())
-        return topic, score, [self.lines[i] for i in own if cosine[i] >= score - SAME_QUESTION]
+        of_topic = [i for i in nearest if self.lines[i].topic == topic]
+        best = max(of_topic, key=lambda i: cosine[i])
+        return self.lines[best], float(cosine[best])
 
 
 def about_user(text: str) -> bool:
-    """True when the turn says "I" or "my" and never "you"."""
+    """True when the turn says "I" or "my" and never "you", or is a quiz ("이름 뭐게?")."""
     words = set(re.findall(r"\w+", text))
-    return bool(words & USER_WORDS) and not words & HER_WORDS
+    mine = bool(words & USER_WORDS) or MINE.search(text) is not None
+    return mine and not words & HER_WORDS
 
 
 def load_lines(persona_dir: Path, encoder: Encoder) -> Lines:
@@ -120,14 +141,28 @@ def load_lines(persona_dir: Path, encoder: Encoder) -> Lines:
 
     Raises CheckpointError, naming file and line, when a row cannot be read.
     """
-    folder = persona_dir / "lines"
-    lines = [
-        line
-        for path in sorted(folder.glob("*.jsonl"))
-        for line in read_lines(path)
-        if not line.question.startswith("[")
-    ]
-    return Lines(lines, encoder, read_answering(folder), cached_vectors(lines, encoder))
+    lines, answering = read_folder(persona_dir / "lines")
+    return Lines(lines, encoder, answering, cached_vectors(lines, encoder))
+
+
+def read_folder(folder: Path) -> tuple[list[Line], set[str]]:
+    """All lines that need no memory, and the topics that may answer.
+
+    A topic that may not answer is renamed "file/topic": two files may use one name.
+    """
+    allowed = read_answering(folder)
+    lines: list[Line] = []
+    answering: set[str] = set()
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in read_lines(path):
+            if line.question.startswith("["):
+                continue
+            if allowed is None or line.topic in allowed.get(path.stem, ()):
+                answering.add(line.topic)
+            else:
+                line = replace(line, topic=f"{path.stem}/{line.topic}")
+            lines.append(line)
+    return lines, answering
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -147,17 +182,16 @@ def read_lines(path: Path) -> list[Line]:
     return found
 
 
-def read_answering(folder: Path) -> set[str] | None:
+def read_answering(folder: Path) -> dict[str, list[str]] | None:
     path = folder / "answers.toml"
     if not path.exists():
         return None
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(
             path, f"not readable as TOML ({error})", f"TOML로 읽을 수 없어요({error})"
         ) from error
-    return {topic for topics in table.values() for topic in topics}
 
 
 def cached_vectors(lines: Sequence[Line], encoder: Encoder) -> NDArray[np.float32]:

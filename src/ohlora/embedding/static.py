@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from tokenizers import Tokenizer
 
 from ohlora.embedding.features import Featurizer
@@ -129,7 +129,7 @@ def write_encoder(
         "log_weight": log_weight.astype(np.float16),
         "log_value_weight": np.array([log_value_weight], np.float16),
     }
-    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(tensors))
     (folder / TOKENIZER).write_text(featurizer.tokenizer.to_str(), "utf-8")
     (folder / CONFIG).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
 

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 from ohlora.embedding import Encoder
-from ohlora.lines import Line, Lines, read_answering
+from ohlora.lines import Lines, read_folder
 from ohlora.training.encoder_data import Scored
-from ohlora.training.encoder_tasks import MemoryTask, line_rows, own_data
+from ohlora.training.encoder_tasks import MemoryTask, own_data
 
 TRIALS = 3_000
 POOL = 12  # memories on file in each trial
@@ -76,9 +76,9 @@ def memory_guesses(encoder: Encoder, seed: int = 11) -> list[Guess]:
 
 def line_guesses(encoder: Encoder, folder: Path) -> list[Guess]:
     """Every held-out turn of encoder_persona.toml against the lines in `folder`."""
-    rows = [r for r in line_rows(folder) if not r["q"].startswith("[")]
-    lines = Lines([Line(r["q"], r["a"], r["topic"]) for r in rows], encoder, read_answering(folder))
-    seen = {r["q"] for r in rows}
+    known, answering = read_folder(folder)
+    lines = Lines(known, encoder, answering)
+    seen = {ln.question for ln in known}
     table = own_data("encoder_persona.toml")
     turns = [(text, topic) for topic, texts in table["topics"].items() for text in texts]
     turns += [(text, None) for texts in table["silent"].values() for text in texts]
@@ -90,9 +90,9 @@ def line_guesses(encoder: Encoder, folder: Path) -> list[Guess]:
         if found is None:
             guesses.append(Guess(-1.0, False, topic is not None, text))
         else:
-            near = max(found[2], key=lambda ln: ln.question == text)
-            right = topic is not None and found[0] in (topic, *table["same"].get(topic, ()))
-            guesses.append(Guess(found[1], right, topic is not None, text, near.question))
+            line, score = found
+            right = topic is not None and line.topic in (topic, *table["same"].get(topic, ()))
+            guesses.append(Guess(score, right, topic is not None, text, line.question))
     return guesses
 
 

@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from ohlora.lines import read_answering
+from ohlora.lines import read_folder
 
 Part = Literal["train", "dev"]
 
@@ -104,16 +104,16 @@ class LineTask:
     """Groups of her questions that get the same answer, and turns that no line may answer."""
 
     def __init__(self, folder: Path) -> None:
+        lines, self.answering = read_folder(folder)
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for row in line_rows(folder):
-            if not row["topic"].startswith("memory_"):  # those are turns about the user
-                groups[row["topic"], row["a"]].append(row["q"])
+        for line in lines:
+            if not line.topic.startswith("memory/"):  # those are turns about the user
+                groups[line.topic, line.answer].append(line.question)
         self.by_topic: dict[str, list[list[str]]] = defaultdict(list)
         for (topic, _), questions in groups.items():
             self.by_topic[topic].append(questions)
-        answering = read_answering(folder)
-        self.answering = set(self.by_topic) if answering is None else answering
-        self.questions = [  # about her: no memory of the user answers these
+        # About her: no memory of the user answers these.
+        self.questions = [
             q for (topic, _), group in groups.items() if topic in self.answering for q in group
         ]
 
@@ -127,16 +127,21 @@ class LineTask:
         return pairs
 
 
-def turn_to_user(question: str) -> str | None:
-    """Her question turned to the user, 너 이름 뭐야 -> 나 이름 뭐야; None without such a word."""
-    words = question.split()
-    swapped = [TO_USER.get(w, w) for w in words]
-    return " ".join(swapped) if swapped != words else None
+def exchange(text: str, words: dict[str, str]) -> str | None:
+    """The turn with each whole word exchanged; None when it has none of them."""
+    old = text.split()
+    new = [words.get(w, w) for w in old]
+    return " ".join(new) if new != old else None
 
 
+# 너 이름 뭐야 -> 나 이름 뭐야: alike in every word but the one that matters.
 TO_USER = {
     "너": "나", "넌": "난", "너는": "나는", "네": "내", "니": "내", "너의": "나의", "네가": "내가",
     "니가": "내가", "너도": "나도", "로라": "나", "로라야": "나", "오로라": "내", "로라는": "나는",
+}  # fmt: skip
+TO_HER = {
+    "나": "너", "난": "넌", "나는": "너는", "내": "네", "나의": "너의", "내가": "네가",
+    "나도": "너도", "나를": "너를", "우리": "너희",
 }  # fmt: skip
 
 
@@ -149,7 +154,9 @@ def reword(text: str, rng: random.Random) -> str:
             bare = bare.removesuffix(found) + rng.choice(endings)
             break
     if rng.random() < 0.3:  # 이름이 뭐야 -> 이름 뭐야, 이름은 뭐야
-        bare = re.sub(r"(?<=[가-힣]{2})(이|가|은|는) ", rng.choice([" ", "은 ", "이 "]), bare, count=1)
+        bare = re.sub(
+            r"(?<=[가-힣]{2})(이|가|은|는) ", rng.choice([" ", "은 ", "이 "]), bare, count=1
+        )
     if rng.random() < 0.25:
         bare = rng.choice(OPENINGS) + " " + bare
     return bare + rng.choice(["", "?", "?", "!", " ㅋㅋ", "~"])
@@ -175,7 +182,19 @@ ENDINGS = [
     ["싶다", "싶어", "싶네", "싶어요", "싶은데"],
     ["만나자", "만날래", "만날까", "보자", "볼래"],
 ]
-OPENINGS = ["혹시", "근데", "야", "로라야", "있잖아", "저기", "아", "음", "그럼", "그나저나", "아 맞다"]
+OPENINGS = [
+    "혹시",
+    "근데",
+    "야",
+    "로라야",
+    "있잖아",
+    "저기",
+    "아",
+    "음",
+    "그럼",
+    "그나저나",
+    "아 맞다",
+]
 
 
 def line_rows(folder: Path) -> list[dict[str, str]]:

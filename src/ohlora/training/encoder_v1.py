@@ -1,7 +1,7 @@
 """The pairs on which v1's S-BERT was tuned (spec/training.md section 6).
 
-    lines    "[key: value] turn"                       n of them
-    rows     every line's memory against every line's turn, n x n, with the likeness of the keys
+lines    "[key: value] turn"                       n of them
+rows     every line's memory against every line's turn, n x n, with the likeness of the keys
 """
 
 from __future__ import annotations
