@@ -1,0 +1,106 @@
+"""LoRA adapters in PEFT's layout, as numpy arrays: read, check, merge.
+
+After Hu et al. 2021, https://arxiv.org/abs/2106.09685: W + (alpha / rank) B A, with
+A [rank, in] and B [out, rank].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohlora.errors import CheckpointError
+
+Array = NDArray[np.float32]
+
+_NAME = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """`pairs` maps a base weight's name to its (A, B); `scale` is alpha / rank."""
+
+    path: Path
+    digest: str  # SHA-256 of the weights file
+    scale: float
+    pairs: Mapping[str, tuple[Array, Array]]
+
+
+def adapter_digest(folder: Path) -> str:
+    """SHA-256 of an adapter's settings and weights. Raises CheckpointError when one is missing."""
+    digest = hashlib.sha256()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        try:
+            digest.update((folder / name).read_bytes())
+        except OSError as error:
+            raise _bad(folder, f"{name} cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Read adapter_config.json and adapter_model.safetensors. Raises CheckpointError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    digest = adapter_digest(folder)
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        rank, alpha = int(settings["r"]), float(settings["lora_alpha"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _bad(folder, f"adapter_config.json is not one ({error!r})") from error
+    for key in ("rank_pattern", "alpha_pattern", "use_dora", "modules_to_save"):
+        if settings.get(key):
+            raise _bad(folder, f"it uses {key}, which this reader does not know")
+    try:
+        tensors = load_file(folder / "adapter_model.safetensors")
+    except SafetensorError as error:
+        raise _bad(folder, f"adapter_model.safetensors is damaged ({error})") from error
+
+    halves: dict[str, dict[str, Array]] = {}
+    for name, tensor in tensors.items():
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise _bad(folder, f"{name} is no LoRA matrix")
+        halves.setdefault(match.group(1) + ".weight", {})[match.group(2)] = np.asarray(
+            tensor, np.float32
+        )
+    pairs = {}
+    for name, half in halves.items():
+        if set(half) != {"A", "B"}:
+            raise _bad(folder, f"{name} has only one of its two matrices")
+        if half["A"].shape[0] != rank or half["B"].shape[-1] != rank:
+            found = f"A {list(half['A'].shape)} and B {list(half['B'].shape)}"
+            raise _bad(folder, f"want rank {rank} for {name}, found {found}")
+        pairs[name] = (half["A"], half["B"])
+    scale = alpha / rank**0.5 if settings.get("use_rslora") else alpha / rank
+    return Adapter(folder, digest, scale, pairs)
+
+
+def merge(tensors: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
+    """The base with the adapter folded in, in float32. Raises CheckpointError on a misfit."""
+    merged = dict(tensors)
+    for name, (a, b) in adapter.pairs.items():
+        base = tensors.get(name)
+        if base is None or base.shape != (b.shape[0], a.shape[1]):
+            found = "no such weight" if base is None else f"one of {list(base.shape)}"
+            raise _bad(
+                adapter.path,
+                f"it changes {name} of shape {[b.shape[0], a.shape[1]]}, the base has {found}",
+            )
+        merged[name] = base + adapter.scale * (b @ a)
+    return merged
+
+
+def _bad(folder: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        folder,
+        f"{reason}: take the adapter that belongs to this base model, or fetch it again.",
+        f"{reason}. 이 바탕 모델에 맞는 어댑터를 쓰거나 다시 받아 주세요.",
+    )
