@@ -69,10 +69,6 @@ class Net:
     def tensors(self) -> dict[str, tuple[int, ...]]:
         return expected_tensors(self.name, **self.numbers)
 
-    def describe(self) -> str:
-        numbers = ", ".join(f"{key} {value}" for key, value in self.numbers.items())
-        return f"{self.name} ({numbers})" if numbers else self.name
-
 
 @dataclass(frozen=True)
 class File:

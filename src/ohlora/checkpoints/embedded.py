@@ -7,14 +7,17 @@ runtime   made from base and adapter by `ohlora models prepare`, under OHLORA_HO
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 from ohlora.checkpoints.catalog import Row
 from ohlora.checkpoints.records import models_home
 from ohlora.checkpoints.state import State
+from ohlora.errors import CheckpointError
 
-WEIGHT_FILES = {"llm": "*.safetensors", "encoder": "*.safetensors", "face": "*/index.json"}
+WEIGHT_FILES = {"llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "*/index.json"}
 REINSTALL = "pip install --force-reinstall ohlora-embedded"
 
 
@@ -63,8 +66,12 @@ def _base_state(row: Row) -> State:
 
 
 def _package_folder(row: Row) -> Path | None:
+    return _package_folder_named(row.package)
+
+
+def _package_folder_named(name: str) -> Path | None:
     spec = find_spec("ohlora_embedded")
-    return Path(spec.origin).parent / row.package if spec and spec.origin else None
+    return Path(spec.origin).parent / name if spec and spec.origin else None
 
 
 def _package_state(row: Row) -> State:
@@ -75,18 +82,78 @@ def _package_state(row: Row) -> State:
 
 
 def prepared_folder() -> Path | None:
-    """The newest prepared language model."""
-    found = [path.parent for path in models_home().glob("[!.]*/model.bin")]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    """Where the prepared language model of this base and adapter lies, if it was begun."""
+    from ohlora.llm.prepare import model_hash
+
+    llm = _package_folder_named("llm")
+    try:
+        name = f"llm-{model_hash(llm / 'adapter', llm / 'tokenizer.json')}" if llm else ""
+    except CheckpointError:
+        return None
+    return models_home() / name if name and (models_home() / name).is_dir() else None
 
 
 def _runtime_state() -> State:
+    """By the sizes in its manifest; `prepare` and `verify` also compare the content."""
     folder = prepared_folder()
-    if folder:
-        return State("ready", _bytes(folder))
-    return State(
-        "to-prepare", 0, "run `ohlora models prepare`", "`ohlora models prepare`를 실행해 주세요"
-    )
+    fix = "run `ohlora models prepare`", "`ohlora models prepare`를 실행해 주세요"
+    if folder is None:
+        return State("to-prepare", 0, *fix)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        sizes = {name: int(size) for name, (size, _) in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        sizes = {"manifest.json": -1}
+    for name, size in sizes.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return State("damaged", _bytes(folder), f"{name}: {fix[0]}", f"{name}: {fix[1]}")
+    return State("ready", _bytes(folder))
+
+
+def check_embedded(row: Row) -> None:
+    """Load or hash a row's files. Raises CheckpointError naming what is wrong."""
+    if row.id == "embedded-base":
+        _check_base()
+    elif row.id == "embedded-runtime":
+        from ohlora.llm.prepare import check
+
+        folder = prepared_folder()
+        assert folder is not None  # its state is ready
+        check(folder)
+    elif row.id == "embedded-encoder":
+        from ohlora.embedding import load_encoder
+
+        load_encoder("embedded")
+    elif row.id == "embedded-face":
+        from ohlora.face import load_face
+
+        load_face("embedded")
+    else:
+        from ohlora.llm.adapter import read_adapter
+
+        folder = _package_folder(row)
+        assert folder is not None
+        read_adapter(folder / "adapter")
+
+
+def _check_base() -> None:
+    from ohlora.llm.gguf_base import GGUF_NAME, GGUF_SHA256, part_paths
+
+    digest = hashlib.sha256()
+    for path in part_paths():
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    if digest.hexdigest() != GGUF_SHA256:
+        found = digest.hexdigest()
+        raise CheckpointError(
+            GGUF_NAME,
+            f"damaged: expected sha256 {GGUF_SHA256[:16]}..., found {found[:16]}...; "
+            "reinstall its wheels.",
+            f"손상된 파일이에요. sha256이 {GGUF_SHA256[:16]}...이어야 하는데 "
+            f"{found[:16]}...이에요. 패키지를 다시 설치해 주세요.",
+        )
 
 
 def _bytes(folder: Path) -> int:

@@ -5,7 +5,7 @@ first pull or import that passes its checks is recorded in OHLORA_HOME/models/re
 a later file that differs is refused (trust on first use).
 
     {"ohlora-v1/llm/models/.../adapter_model.safetensors":
-        {"bytes": 100668080, "sha256": "...", "mtime_ns": 17..., "source": "hub:...", "when": "..."}}
+        {"bytes": 100668080, "sha256": "...", "mtime_ns": 17..., "source": "hub", "when": "..."}}
 """
 
 from __future__ import annotations

@@ -12,10 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-Shapes = dict[str, tuple[int, ...]]
+from ohlora.models.generator_config import GeneratorConfig, tensor_shapes
 
-RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256)
-GENERATOR_CHANNELS = (512, 512, 512, 512, 256, 128, 64)  # at RESOLUTIONS
+Shapes = dict[str, tuple[int, ...]]
 
 # Buffers that transformers wrote in some versions and not in others.
 OPTIONAL = re.compile(
@@ -34,41 +33,12 @@ def expected_tensors(name: str, **numbers: int) -> Shapes:
 
 def stylegan_generator(labels: int, embedding: int, width: int = 512, cap: int = 512) -> Shapes:
     """Mapping, truncation and synthesis; width is that of z and w, cap limits the channels."""
-    channels = [min(count, cap) for count in GENERATOR_CHANNELS]
-    shapes: Shapes = {}
-    if labels:
-        shapes["mapping.label_weight"] = (labels, embedding)
-    for i in range(8):
-        inputs = width + embedding if i == 0 else width
-        shapes[f"mapping.dense{i}.weight"] = (width, inputs)
-        shapes[f"mapping.dense{i}.bias"] = (width,)
-    shapes["truncation.w_avg"] = (width,)
-    shapes["synthesis.lod"] = ()
-    for i in range(14):
-        block, second = divmod(i, 2)
-        out = channels[block]
-        inputs = out if second else channels[max(block - 1, 0)]
-        size = RESOLUTIONS[block]
-        layer = f"synthesis.layer{i}"
-        shapes[f"{layer}.bias"] = (out,)
-        if i == 0:
-            shapes[f"{layer}.const"] = (1, out, 4, 4)
-        else:
-            shapes[f"{layer}.weight"] = (out, inputs, 3, 3)
-        shapes[f"{layer}.apply_noise.weight"] = (out,)
-        shapes[f"{layer}.apply_noise.noise"] = (1, 1, size, size)
-        shapes[f"{layer}.style.weight"] = (2 * out, width)
-        shapes[f"{layer}.style.bias"] = (2 * out,)
-        if i and not second:
-            shapes[f"{layer}.blur.kernel"] = (out, 1, 3, 3)
-        if second:
-            shapes[f"synthesis.output{block}.bias"] = (3,)
-            shapes[f"synthesis.output{block}.weight"] = (3, out, 1, 1)
-    return shapes
+    channels = tuple(min(count, cap) for count in GeneratorConfig.channels)
+    return tensor_shapes(GeneratorConfig(labels, embedding, width, channels))
 
 
 def stylegan_discriminator(labels: int, cap: int = 512) -> Shapes:
-    channels = [min(count, cap) for count in reversed(GENERATOR_CHANNELS)]
+    channels = [min(count, cap) for count in reversed(GeneratorConfig.channels)]
     last = channels[-1]
     shapes: Shapes = {"lod": ()}
     for block, inputs in enumerate(channels):
