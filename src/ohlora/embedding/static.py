@@ -62,18 +62,20 @@ class StaticEncoder:
     def _encode(self, texts: Sequence[str]) -> Vectors:
         features = self.featurizer(texts)
         lengths = np.array([len(rows) for rows, _ in features])
-        filled = lengths > 0
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        vectors[:, 0] = 1e-30  # without features: the first axis
-        if filled.any():
-            rows = np.concatenate([np.array(r, dtype=np.int64) for r, _ in features])
-            in_value = np.concatenate([np.array(f, dtype=bool) for _, f in features])
-            weights = self.weight[rows]
-            weights[in_value] *= self.value_weight
-            starts = (np.cumsum(lengths) - lengths)[filled]
-            vectors[filled] = np.add.reduceat(self.table[rows] * weights[:, None], starts)
-        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-        return np.asarray(vectors / norms, dtype=np.float32)
+        rows = np.concatenate([np.array(r, dtype=np.int64) for r, _ in features])
+        in_value = np.concatenate([np.array(f, dtype=bool) for _, f in features])
+        weights = np.where(in_value, self.weight[rows] * self.value_weight, self.weight[rows])
+
+        # Sentences share most features: each used row of the table is read once.
+        seen = np.zeros(len(self.table), dtype=bool)
+        seen[rows] = True
+        used = np.flatnonzero(seen)
+        place = np.cumsum(seen)[rows] - 1 + len(used) * np.repeat(np.arange(len(texts)), lengths)
+        bags = np.bincount(place, weights, minlength=len(texts) * len(used))
+        vectors = bags.reshape(len(texts), -1).astype(np.float32) @ self.table[used]  # [B, dim]
+
+        vectors[lengths == 0, 0] = 1.0
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def load_static(folder: Path) -> StaticEncoder:
