@@ -21,22 +21,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ohlora.models.face_parts import CLASSES
 from ohlora.models.swin import SIZE, Swin
 
-CLASSES = (
-    "background",
-    "face",
-    "left eyebrow",
-    "right eyebrow",
-    "left eye",
-    "right eye",
-    "nose",
-    "upper lip",
-    "inner mouth",
-    "lower lip",
-    "hair",
-)
-DIM = 256
 GRID = SIZE // 4  # the fused map is 56 x 56
 
 
@@ -64,15 +51,15 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Eight-head attention whose inner width may be smaller than DIM."""
+    """Eight-head attention whose inner width may be smaller than that outside."""
 
-    def __init__(self, inner: int, heads: int = 8) -> None:
+    def __init__(self, width: int, inner: int, heads: int = 8) -> None:
         super().__init__()
         self.heads = heads
-        self.q_proj = nn.Linear(DIM, inner)
-        self.k_proj = nn.Linear(DIM, inner)
-        self.v_proj = nn.Linear(DIM, inner)
-        self.out_proj = nn.Linear(inner, DIM)
+        self.q_proj = nn.Linear(width, inner)
+        self.k_proj = nn.Linear(width, inner)
+        self.v_proj = nn.Linear(width, inner)
+        self.out_proj = nn.Linear(inner, width)
 
     def split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, N, inner / heads]
@@ -86,17 +73,17 @@ class Attention(nn.Module):
 class TwoWayBlock(nn.Module):
     """Tokens look at each other, then at the image; then the image looks at the tokens."""
 
-    def __init__(self, first: bool) -> None:
+    def __init__(self, width: int, first: bool) -> None:
         super().__init__()
         self.first = first
-        self.self_attn = Attention(DIM)
-        self.norm1 = nn.LayerNorm(DIM)
-        self.cross_attn_token_to_image = Attention(DIM // 2)
-        self.norm2 = nn.LayerNorm(DIM)
-        self.mlp = FeedForward(DIM, 2048)
-        self.norm3 = nn.LayerNorm(DIM)
-        self.norm4 = nn.LayerNorm(DIM)
-        self.cross_attn_image_to_token = Attention(DIM // 2)
+        self.self_attn = Attention(width, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.cross_attn_token_to_image = Attention(width, width // 2)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = FeedForward(width, 8 * width)
+        self.norm3 = nn.LayerNorm(width)
+        self.norm4 = nn.LayerNorm(width)
+        self.cross_attn_image_to_token = Attention(width, width // 2)
 
     def forward(self, x: Tensor, image: Tensor, tokens: Tensor, place: Tensor) -> tuple:
         """x, tokens [B, 18, D]; image, place [B, 3136, D]. Return the new x and image."""
@@ -112,11 +99,11 @@ class TwoWayBlock(nn.Module):
 
 
 class TwoWayTransformer(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([TwoWayBlock(first=True), TwoWayBlock(first=False)])
-        self.final_attn_token_to_image = Attention(DIM // 2)
-        self.norm_final_attn = nn.LayerNorm(DIM)
+        self.layers = nn.ModuleList([TwoWayBlock(width, first) for first in (True, False)])
+        self.final_attn_token_to_image = Attention(width, width // 2)
+        self.norm_final_attn = nn.LayerNorm(width)
 
     def forward(self, image: Tensor, place: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = tokens
@@ -134,32 +121,32 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class FaceDecoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer()
-        self.landmarks_token = nn.Embedding(1, DIM)
-        self.pose_token = nn.Embedding(1, DIM)
-        self.attribute_token = nn.Embedding(1, DIM)
-        self.visibility_token = nn.Embedding(1, DIM)
-        self.age_token = nn.Embedding(1, DIM)
-        self.gender_token = nn.Embedding(1, DIM)
-        self.race_token = nn.Embedding(1, DIM)
-        self.mask_tokens = nn.Embedding(len(CLASSES), DIM)
+        self.transformer = TwoWayTransformer(width)
+        self.landmarks_token = nn.Embedding(1, width)
+        self.pose_token = nn.Embedding(1, width)
+        self.attribute_token = nn.Embedding(1, width)
+        self.visibility_token = nn.Embedding(1, width)
+        self.age_token = nn.Embedding(1, width)
+        self.gender_token = nn.Embedding(1, width)
+        self.race_token = nn.Embedding(1, width)
+        self.mask_tokens = nn.Embedding(len(CLASSES), width)
         self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose2d(DIM, 64, kernel_size=2, stride=2),
-            ChannelNorm(64, eps=1e-6),
+            nn.ConvTranspose2d(width, width // 4, kernel_size=2, stride=2),
+            ChannelNorm(width // 4, eps=1e-6),
             nn.GELU(),
-            nn.ConvTranspose2d(64, 32, kernel_size=2, stride=2),
+            nn.ConvTranspose2d(width // 4, width // 8, kernel_size=2, stride=2),
             nn.GELU(),
         )
-        self.output_hypernetwork_mlps = MLP(DIM, DIM, DIM, 32)
-        self.landmarks_prediction_head = MLP(DIM, DIM, DIM, 136)
-        self.pose_prediction_head = MLP(DIM, DIM, DIM, 3)
-        self.attribute_prediction_head = MLP(DIM, DIM, DIM, 40)
-        self.visibility_prediction_head = MLP(DIM, DIM, DIM, 29)
-        self.age_prediction_head = MLP(DIM, DIM, DIM, 8)
-        self.gender_prediction_head = MLP(DIM, DIM, DIM, 2)
-        self.race_prediction_head = MLP(DIM, DIM, DIM, 5)
+        self.output_hypernetwork_mlps = MLP(width, width, width, width // 8)
+        self.landmarks_prediction_head = MLP(width, width, width, 136)
+        self.pose_prediction_head = MLP(width, width, width, 3)
+        self.attribute_prediction_head = MLP(width, width, width, 40)
+        self.visibility_prediction_head = MLP(width, width, width, 29)
+        self.age_prediction_head = MLP(width, width, width, 8)
+        self.gender_prediction_head = MLP(width, width, width, 2)
+        self.race_prediction_head = MLP(width, width, width, 5)
 
     def forward(self, image: Tensor, place: Tensor) -> dict[str, Tensor]:
         """image [B, D, 56, 56], place [D, 56, 56] -> the outputs of FaceXFormer."""
@@ -193,9 +180,9 @@ class FaceDecoder(nn.Module):
 class PlaceEncoding(nn.Module):
     """Where a cell lies, as sines of random projections of its centre."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, DIM // 2))
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
 
     def forward(self) -> Tensor:
         """Return [D, 56, 56]."""
@@ -209,9 +196,9 @@ class PlaceEncoding(nn.Module):
 class StageProjection(nn.Module):
     """Bring one Swin map to [B, D, 56, 56]."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(channels, DIM)
+        self.proj = nn.Linear(channels, width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -219,15 +206,15 @@ class StageProjection(nn.Module):
 
 
 class FaceXFormer(nn.Module):
-    """The published network with the default `dim` and `depths`; smaller ones are for tests."""
+    """The published network has the default sizes; smaller ones are for tests."""
 
-    def __init__(self, dim: int = 128, depths: tuple[int, ...] = (2, 2, 18, 2)) -> None:
+    def __init__(self, swin: int = 128, middle_depth: int = 18, width: int = 256) -> None:
         super().__init__()
-        self.backbone = Swin(dim, depths)
-        self.pe_layer = PlaceEncoding()
-        self.face_decoder = FaceDecoder()
-        self.linear_c = nn.ModuleList(StageProjection(dim * 2**i) for i in range(4))
-        self.linear_fuse = nn.Conv2d(4 * DIM, DIM, kernel_size=1, bias=False)
+        self.backbone = Swin(swin, (2, 2, middle_depth, 2))
+        self.pe_layer = PlaceEncoding(width)
+        self.face_decoder = FaceDecoder(width)
+        self.linear_c = nn.ModuleList(StageProjection(swin * 2**i, width) for i in range(4))
+        self.linear_fuse = nn.Conv2d(4 * width, width, kernel_size=1, bias=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return every output by name. Raises ShapeError unless images are 224 x 224."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ohlora.errors import ShapeError
 
 SIZE = 224  # pixels
+HEAD = 32  # channels of an attention head
 WINDOW = 7
 SHIFT = WINDOW // 2
 
@@ -125,22 +126,17 @@ class Merge(nn.Module):
 class Swin(nn.ModuleList):
     """Children 0 (patches, blocks and merges by turns) and 1 (the final norm, never used here)."""
 
-    def __init__(
-        self,
-        dim: int = 128,
-        depths: tuple[int, ...] = (2, 2, 18, 2),
-        heads: tuple[int, ...] = (4, 8, 16, 32),
-    ) -> None:
+    def __init__(self, dim: int = 128, depths: tuple[int, ...] = (2, 2, 18, 2)) -> None:
         patches = nn.Sequential(
             nn.Conv2d(3, dim, kernel_size=4, stride=4), Permute(), nn.LayerNorm(dim)
         )
         stages: list[nn.Module] = [patches]
-        for i, (depth, n) in enumerate(zip(depths, heads, strict=True)):
+        for i, depth in enumerate(depths):
             if i:
                 stages.append(Merge(dim))
                 dim *= 2
             size = SIZE // 4 // 2**i
-            blocks = (Block(dim, n, size, shifted=j % 2 == 1) for j in range(depth))
+            blocks = (Block(dim, dim // HEAD, size, shifted=j % 2 == 1) for j in range(depth))
             stages.append(nn.Sequential(*blocks))
         super().__init__([nn.Sequential(*stages), nn.LayerNorm(dim)])
 

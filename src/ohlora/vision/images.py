@@ -69,9 +69,14 @@ def find_images(sources: Iterable[str]) -> list[Path]:
 
 
 def image_number(path: Path) -> int | None:
-    """The number at the end of a file name, as in 000123.jpg or parsing_000123.png."""
-    digits = re.search(r"[0-9]+$", path.stem)
-    return int(digits.group()) if digits else None
+    """The number a file is named by, as in 000123.jpg or parsing_000123.png."""
+    digits = re.search(r"(?:^|_)([0-9]+)$", path.stem)
+    return int(digits[1]) if digits else None
+
+
+def path_text(path: Path) -> str:
+    """A path for tables: names that are no UTF-8 keep their odd bytes as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def open_picture(path: Path) -> Picture:

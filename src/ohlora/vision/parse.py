@@ -1,7 +1,7 @@
 """Which part of a face each pixel belongs to: FaceXFormer on batches of crops.
 
 crops    uint8 [224, 224, 3]   from detect.crop_face
-classes  uint8 [224, 224]      order models.facexformer.CLASSES
+classes  uint8 [224, 224]      order models.face_parts.CLASSES
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Seven property scores measured on a parsed face, as Oh-LoRA v1 trained its StyleGAN with.
 
-    classes  uint8 [224, 224]     class of every pixel, order models.facexformer.CLASSES
+    classes  uint8 [224, 224]     class of every pixel, order models.face_parts.CLASSES
     image    uint8 [224, 224, 3]  v2: the face crop that was parsed
                                   v1: the whole picture resized to 224 (the original's choice)
 

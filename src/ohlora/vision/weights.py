@@ -1,0 +1,104 @@
+"""MTCNN and FaceXFormer from their published files, checked before they are used.
+
+Without a path they are looked for where `ohlora models pull mtcnn facexformer` puts them.
+Models come in eval() mode.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ohlora.checkpoints import load_catalog
+from ohlora.checkpoints.judge import judge
+from ohlora.checkpoints.sizes import sizes_of
+from ohlora.checkpoints.state import file_path
+from ohlora.checkpoints.tensors import TensorFile, open_tensors
+from ohlora.errors import BadInput, CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ohlora.models.facexformer import FaceXFormer
+    from ohlora.models.mtcnn import MTCNN
+
+
+def mtcnn_files(folder: Path | None = None) -> list[Path]:
+    """The files of P, R and O. Raises CheckpointError when one is missing."""
+    row = load_catalog()["mtcnn"]
+    paths = [folder / file.name if folder else file_path(row, file) for file in row.files]
+    for path in paths:
+        if not path.is_file():
+            raise missing(path, "mtcnn", "--mtcnn FOLDER")
+    return paths
+
+
+def facexformer_file(path: Path | None = None) -> Path:
+    """Raises CheckpointError when the file is missing."""
+    row = load_catalog()["facexformer"]
+    path = path or file_path(row, row.files[0])
+    if not path.is_file():
+        raise missing(path, "facexformer", "--facexformer FILE")
+    return path
+
+
+def missing(path: Path, row: str, option: str) -> CheckpointError:
+    return CheckpointError(
+        path,
+        f"not here: run `ohlora models pull {row}`, or say where it is with {option}.",
+        f"파일이 없어요. `ohlora models pull {row}`를 실행하거나 {option}로 위치를 알려 주세요.",
+    )
+
+
+def load_mtcnn(folder: Path | None = None) -> MTCNN:
+    """The detector, on the CPU as in v1: its nets are too small for a GPU to help.
+
+    Raises CheckpointError for a missing or wrong file.
+    """
+    from ohlora.models.mtcnn import MTCNN
+
+    mtcnn = MTCNN()
+    files = load_catalog()["mtcnn"].files
+    nets = (mtcnn.pnet, mtcnn.rnet, mtcnn.onet)
+    for path, file, net in zip(mtcnn_files(folder), files, nets, strict=True):
+        judge(path, file.nets)
+        net.load_state_dict(tensors(open_tensors(path)))
+    return mtcnn.eval()
+
+
+def load_facexformer(
+    path: Path | None = None, device: str = "cpu", dtype: torch.dtype | None = None
+) -> FaceXFormer:
+    """The face parser. Narrower networks of the same build are accepted as they are.
+
+    Raises CheckpointError for a missing or wrong file, BadInput for a device that is not there.
+    """
+    import torch
+
+    from ohlora.models.facexformer import FaceXFormer
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise BadInput(
+            f"There is no device {device!r} here: use --device cpu.",
+            f"{device!r} 장치가 없어요. --device cpu를 쓰세요.",
+        )
+    path = facexformer_file(path)
+    nets = load_catalog()["facexformer"].files[0].nets
+    judge(path, nets)
+    opened = open_tensors(path, nets[0].part)
+    net = FaceXFormer(**(sizes_of("facexformer", opened.shapes) or {}))
+    net.load_state_dict(tensors(opened), assign=True)
+    return net.to(device, dtype or torch.float32).eval()
+
+
+def tensors(opened: TensorFile) -> dict[str, Tensor]:
+    import torch
+
+    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    kinds |= {"I64": torch.int64}
+    state = {}
+    for key, tensor in opened.tensors.items():
+        raw = torch.from_numpy(opened.read(key).copy())
+        state[key] = raw.view(kinds[tensor.dtype]).reshape(tensor.shape)
+    return state
