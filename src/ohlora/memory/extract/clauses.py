@@ -1,0 +1,118 @@
+"""From a message to the plain statements of the user in it.
+
+Questions, conditions, quotations and sentences about her are dropped here, so that the rules
+further on see only what someone says of themselves or of people they know.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ohlora.memory.extract.korean import FINAL_L, final
+from ohlora.memory.extract.words import ASKING, FIRST_PERSON, OPENERS, YOU
+
+Subject = Literal["user", "persona", "other"]
+READ_CHARACTERS = 2_000  # of a message; the rest is not looked at
+CLAUSE_WORDS = 24  # a longer clause is a story, not a fact
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What to remember. A time word in front of the key is resolved by the store."""
+
+    key: str
+    value: str
+    subject: Subject = "user"
+    merge: bool = False  # the value joins those the key has ("좋아하는 음식: 마라탕, 떡볶이")
+
+
+@dataclass(frozen=True)
+class Clause:
+    words: tuple[str, ...]  # without openers ("아", "근데") and her name
+    first_person: bool  # 나, 내가, ... is its subject
+    last: bool = True  # ends its sentence; False before 는데, 니까, a comma
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """The words after the first person."""
+        return self.words[1:] if self.words[:1] and self.words[0] in FIRST_PERSON else self.words
+
+
+QUOTED = re.compile(r"[\"“”][^\"“”]{0,200}[\"“”]\S*|[‘'][^‘’']{1,200}[’']\S*|https?://\S+")
+QUOTE_MARK = "“"  # stays where a quotation was: what stands around it is no fact
+LAUGH = re.compile(r"[ㄱ-ㅎㅏ-ㅣ^]+")
+SENTENCE = re.compile(r"((?:[^.!?~…\n;,。！？]|(?<=\d)\.(?=\d))+)([.!?~…\n;,。！？\s]*)")
+JOINTS = ("는데", "은데", "인데", "한데", "운데", "거든", "니까", "지만", "길래", "는데요", "거든요")
+NOUNS_IN_MYEON = (
+    "라면 컵라면 냉면 물냉면 비빔냉면 짜장면 자장면 쫄면 비빔면 당면 밀면 화면 수면 장면 정면 측면 반면 가면".split()
+)
+SUPPOSING = {"만약", "만약에", "만일", "혹시", "가령", "만약엔"}
+REPORTED = re.compile(r"(?:다고|냐고|자고|라고|라구|다구|다며|라며|다던데|라던데|다더라|라더라|란다)(?:요|는|도)?$")
+
+
+def clauses(message: str) -> Iterator[Clause]:
+    """The statements of a message, in order."""
+    text = unicodedata.normalize("NFC", message[:READ_CHARACTERS])
+    text = QUOTED.sub(f" {QUOTE_MARK} ", text).replace("ㄹㅇ", "진짜")
+    text = "".join(char if _readable(char) else "\n" for char in text)  # emoji end a sentence
+    text = LAUGH.sub("\n", re.sub(r"[\[\](){}<>〔〕/|·]", " ", text))
+    for sentence, marks in SENTENCE.findall(text):
+        asked, comma = "?" in marks or "？" in marks, set(marks) <= {",", " "} and "," in marks
+        yield from _statements(sentence.split(), asked, comma)
+
+
+def _readable(char: str) -> bool:
+    return char in "~^+" or unicodedata.category(char)[0] in "LNPZ"
+
+
+def _statements(words: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
+    if QUOTE_MARK in words or any(_supposes(word) for word in words):
+        return
+    parts: list[list[str]] = [[]]
+    for word in words[: 4 * CLAUSE_WORDS]:
+        parts[-1].append(word)
+        if word.endswith(JOINTS) and len(word) > 1:
+            parts.append([])
+    parts = [part for part in parts if part]
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        clause = _clause(part, last and not comma)
+        if clause is not None and not (last and (asked or _asks(part[-1]))):
+            yield clause
+
+
+def _supposes(word: str) -> bool:
+    word = re.sub(r"(?<=면)(?:은|요|서|서도)$", "", word)
+    return word in SUPPOSING or (word.endswith("면") and word not in NOUNS_IN_MYEON and word != "면")
+
+
+def _asks(word: str) -> bool:
+    """A last word that asks or proposes without a question mark: 갈까, 가니, 갈래, 가자."""
+    if re.search(r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|죠|자|자고|줄래요?|볼래요?)$", word):
+        return word not in ("언니", "어머니", "할머니", "사자", "의자", "과자", "여자", "남자", "감자")
+    return bool(re.search(r"래요?$", word)) and final(word[: word.rindex("래")]) == FINAL_L
+
+
+def _clause(words: list[str], last: bool) -> Clause | None:
+    while len(words) > 1 and words[0] in OPENERS:
+        if words[0] == "네" and words[1] not in FIRST_PERSON:
+            break
+        words = words[1:]
+    if not words or len(words) > CLAUSE_WORDS:
+        return None
+    if any(word in YOU or word in ASKING for word in words):
+        return None
+    return Clause(tuple(words), words[0] in FIRST_PERSON, last)
+
+
+def reported(clause: Clause) -> bool:
+    """Someone's words rather than a fact: "내일 온다고 했어", "간대"."""
+    return any(REPORTED.search(word) for word in clause.words)
