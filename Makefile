@@ -43,14 +43,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml packages/ohlora-embedded/pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the runtime into $(VENV) (about 0.5 GB, once)"
-	@$(BIN)/pip install -q -r requirements/runtime.txt
+	@$(BIN)/pip install -q --no-deps -r requirements/runtime.txt
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e packages/ohlora-embedded -e .
 	@touch $@
 
-# torch first and alone, so that no other package can ask for another build of it.
+# The lists are complete and installed without dependencies, so nothing can ask for another torch.
 $(VENV)/.tests: $(VENV)/.runtime requirements/test.txt
 	@echo "Installing what the tests need (torch, transformers, a browser)"
+	@$(BIN)/pip install -q --no-deps -r requirements/test.txt
 	@$(BIN)/pip install -q torch==2.13.0
-	@$(BIN)/pip install -q -r requirements/test.txt
 	@$(BIN)/python tests/browser/install_chromium.py
 	@touch $@
