@@ -7,13 +7,15 @@ A turn is answered by a line only when
     3. the neighbours agree on that topic,
     4. the turn does not speak of the user ("내 생일 언제야?") where the topic never does.
 
-Everything else goes to the language model. Several answers to one question are all hers; the
-seed of the turn decides which one is said.
+A turn that matches a pattern of [always] in answers.toml (talk of suicide) is answered from that
+topic without these checks. Everything else goes to the language model. Several answers to one
+question are all hers; the seed of the turn decides which one is said.
 
     lines/*.jsonl       {"q": turn, "a": answer, "topic": str, "split": "train"}; "[key: value] "
                         rows need a memory and are left out
     lines/answers.toml  for each file the topics that may answer: facts = ["name", ...];
-                        without it every topic of every file may
+                        without it every topic of every file may;
+                        [always] gives topics a regular expression
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import random
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,9 +41,9 @@ from ohlora.paths import home
 
 log = logging.getLogger(__name__)
 
-NEIGHBOURS = 5
+NEIGHBOURS = 8
 AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
-SHARPNESS = 20.0  # a neighbour 0.05 farther counts e times less
+SHARPNESS = 10.0  # a neighbour 0.1 farther counts e times less
 SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
 USER_WORDS = frozenset(
@@ -74,10 +76,12 @@ class Lines:
         lines: Sequence[Line],
         encoder: Encoder,
         answering: Collection[str] | None = None,
+        always: Mapping[str, re.Pattern[str]] | None = None,
         vectors: NDArray[np.float32] | None = None,
     ) -> None:
         """`vectors` [N, dim] of the questions, when they are known already."""
         self.lines, self.encoder = list(lines), encoder
+        self.always = dict(always or {})
         self.answering = set(answering or {ln.topic for ln in lines})
         questions = [ln.question for ln in self.lines]
         self.vectors = encoder.encode(questions) if vectors is None else vectors
@@ -92,9 +96,11 @@ class Lines:
 
     def best(self, text: str, seed: int = 0) -> tuple[Line, float] | None:
         """The line that answers `text` and its cosine, or None when no line is sure to."""
-        found = self.nearest(text)
-        if found is None or found[1] < self.encoder.lines_threshold:
-            return None
+        found = self.due(text)
+        if found is None:
+            found = self.nearest(text)
+            if found is None or found[1] < self.encoder.lines_threshold:
+                return None
         line, score = found
         return random.Random(seed).choice(self.equals(line)), score
 
@@ -107,6 +113,21 @@ class Lines:
         alike = means @ means[own] >= SAME_QUESTION
         alike[own] = True
         return [self.lines[rows[0]] for rows, same in zip(groups, alike, strict=True) if same]
+
+    def due(self, text: str) -> tuple[Line, float] | None:
+        """A line of the first topic whose pattern the turn matches, and its cosine.
+
+        The nearest line, or the topic's first (its most general) when none is near.
+        """
+        for topic, pattern in self.always.items():
+            rows = [i for i, line in enumerate(self.lines) if line.topic == topic]
+            if rows and pattern.search(text):
+                cosine = self.vectors[rows] @ self.encoder.encode([text])[0]
+                best = int(cosine.argmax())
+                if cosine[best] < self.encoder.lines_threshold:
+                    best = 0
+                return self.lines[rows[best]], float(cosine[best])
+        return None
 
     def nearest(self, text: str) -> tuple[Line, float] | None:
         """Checks 2 to 4: the nearest line of the agreed topic and its cosine."""
@@ -141,28 +162,28 @@ def load_lines(persona_dir: Path, encoder: Encoder) -> Lines:
 
     Raises CheckpointError, naming file and line, when a row cannot be read.
     """
-    lines, answering = read_folder(persona_dir / "lines")
-    return Lines(lines, encoder, answering, cached_vectors(lines, encoder))
+    lines, answering, always = read_folder(persona_dir / "lines")
+    return Lines(lines, encoder, answering, always, cached_vectors(lines, encoder))
 
 
-def read_folder(folder: Path) -> tuple[list[Line], set[str]]:
-    """All lines that need no memory, and the topics that may answer.
+def read_folder(folder: Path) -> tuple[list[Line], set[str], dict[str, re.Pattern[str]]]:
+    """All lines that need no memory, the topics that may answer, the patterns that always do.
 
     A topic that may not answer is renamed "file/topic": two files may use one name.
     """
-    allowed = read_answering(folder)
+    rules = read_answering(folder)
     lines: list[Line] = []
     answering: set[str] = set()
     for path in sorted(folder.glob("*.jsonl")):
         for line in read_lines(path):
             if line.question.startswith("["):
                 continue
-            if allowed is None or line.topic in allowed.get(path.stem, ()):
+            if rules is None or line.topic in rules.topics.get(path.stem, ()):
                 answering.add(line.topic)
             else:
                 line = replace(line, topic=f"{path.stem}/{line.topic}")
             lines.append(line)
-    return lines, answering
+    return lines, answering, rules.always if rules else {}
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -182,16 +203,24 @@ def read_lines(path: Path) -> list[Line]:
     return found
 
 
-def read_answering(folder: Path) -> dict[str, list[str]] | None:
+@dataclass(frozen=True)
+class Rules:
+    topics: dict[str, list[str]]  # file stem -> topics that may answer
+    always: dict[str, re.Pattern[str]]  # topic -> turns it always answers
+
+
+def read_answering(folder: Path) -> Rules | None:
     path = folder / "answers.toml"
     if not path.exists():
         return None
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(path.read_text("utf-8"))
+        always = {topic: re.compile(text) for topic, text in table.pop("always", {}).items()}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
         raise CheckpointError(
-            path, f"not readable as TOML ({error})", f"TOML로 읽을 수 없어요({error})"
+            path, f"not readable ({error})", f"읽을 수 없어요({error})"
         ) from error
+    return Rules(table, always)
 
 
 def cached_vectors(lines: Sequence[Line], encoder: Encoder) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@
     groups     lists of sentences that mean the same (paraphrases)
     triples    premise, entailed sentence, contradicting sentence
     sts        (sentence, sentence, similarity in [0, 1])
+    small_talk everyday turns that none of her lines answers
 
 KorSTS test and KLUE-STS dev are evaluation only: they never enter text, groups, triples or sts.
 """
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 Scored = tuple[str, str, float]
 
@@ -28,6 +30,7 @@ class EncoderData:
     triples: list[tuple[str, str, str]] = field(default_factory=list)
     sts_train: list[Scored] = field(default_factory=list)
     sts_dev: list[Scored] = field(default_factory=list)
+    small_talk: list[str] = field(default_factory=list)
 
 
 def read_text(path: Path) -> str:
@@ -57,6 +60,7 @@ def klue_sts_dev(data: Path) -> list[Scored]:
 def load(data: Path, reviews: int = 400_000) -> EncoderData:
     """Read everything that may be trained on; `reviews` bounds the film reviews used as text."""
     out = EncoderData(sts_train=korsts(data, "train"), sts_dev=korsts(data, "dev"))
+    out.small_talk = small_talk(data, "train")
     out.groups = {
         "parakqc": blocks(r[-1] for r in tsv(data / "parakqc" / "paraKQC_v1.txt")),
         "stylekqc": style_blocks(data),
@@ -96,6 +100,13 @@ def question_pairs(data: Path) -> list[list[str]]:
         read_text(data / "question_pair" / "kor_pair_train.csv").splitlines(keepends=True)
     )
     return [[r["question1"], r["question2"]] for r in rows if r["is_duplicate"] == "1"]
+
+
+def small_talk(data: Path, part: str) -> list[str]:
+    """Chatbot_data's turns; one in ten is "dev": never a negative example in training."""
+    text = read_text(data / "chatbot_data" / "ChatbotData.csv")
+    turns = sorted({row["Q"] for row in csv.DictReader(text.splitlines(keepends=True))})
+    return [t for t in turns if (crc32(t.encode()) % 10 == 0) == (part == "dev")]
 
 
 def same_answer(data: Path, most: int = 12) -> list[list[str]]:

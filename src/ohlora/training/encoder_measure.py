@@ -74,19 +74,28 @@ def memory_guesses(encoder: Encoder, seed: int = 11) -> list[Guess]:
     return guesses
 
 
-def line_guesses(encoder: Encoder, folder: Path) -> list[Guess]:
-    """Every held-out turn of encoder_persona.toml against the lines in `folder`."""
-    known, answering = read_folder(folder)
-    lines = Lines(known, encoder, answering)
+def line_guesses(encoder: Encoder, folder: Path, small_talk: Sequence[str] = ()) -> list[Guess]:
+    """Every held-out turn of encoder_persona.toml, and small talk, against the lines in `folder`.
+
+    A turn of small talk counts as wrongly answered whatever line answers it.
+    """
+    known, answering, always = read_folder(folder)
+    lines = Lines(known, encoder, answering, always)
     seen = {ln.question for ln in known}
     table = own_data("encoder_persona.toml")
     turns = [(text, topic) for topic, texts in table["topics"].items() for text in texts]
     turns += [(text, None) for texts in table["silent"].values() for text in texts]
+    named = {text for text, _ in turns}
+    turns += [(text, None) for text in small_talk if text not in named]
     guesses = []
     for text, topic in turns:
         if text in seen:
             continue
-        found = lines.nearest(text)
+        found = lines.due(text)
+        if found is not None:  # answered whatever the threshold
+            found = found[0], 1.0
+        else:
+            found = lines.nearest(text)
         if found is None:
             guesses.append(Guess(-1.0, False, topic is not None, text))
         else:

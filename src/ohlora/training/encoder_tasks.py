@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from ohlora.lines import read_folder
+from ohlora.lines import about_user, read_folder
 
 Part = Literal["train", "dev"]
 
@@ -104,7 +104,7 @@ class LineTask:
     """Groups of her questions that get the same answer, and turns that no line may answer."""
 
     def __init__(self, folder: Path) -> None:
-        lines, self.answering = read_folder(folder)
+        lines, self.answering, _ = read_folder(folder)
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for line in lines:
             if not line.topic.startswith("memory/"):  # those are turns about the user
@@ -161,6 +161,18 @@ def reword(text: str, rng: random.Random) -> str:
         bare = rng.choice(OPENINGS) + " " + bare
     return bare + rng.choice(["", "?", "?", "!", " ㅋㅋ", "~"])
 
+
+def address(question: str, rng: random.Random) -> str:
+    """A question about her with another word for "you", or with none."""
+    first, _, rest = question.partition(" ")
+    if first in TO_USER and rest:
+        return f"{rng.choice(YOU)} {rest}".strip()
+    if not about_user(question) and rng.random() < 0.5:
+        return f"{rng.choice(YOU)} {question}".strip()
+    return question
+
+
+YOU = ["너", "네", "넌", "니", "너는", "네가", "로라야", "너의", ""]
 
 # Longer endings first: the first that fits is exchanged for another of its row.
 ENDINGS = [
