@@ -124,10 +124,8 @@ def _find(row: Row, file: File, root: Path, folder: Path | None) -> Path:
         candidates += [place, place.with_suffix(".safetensors")]
     if row.kind == "state-dict" and row.edition == "v1":
         candidates += [root / file.name, root / Path(file.source).name]
-    return next(
-        (path for path in candidates if path.is_file()),
-        candidates[0] if candidates else (root / row.place / file.name),
-    )
+    nowhere = root / PROJECTS[row.edition] / row.place / file.name
+    return next((path for path in candidates if path.is_file()), nowhere)
 
 
 def _bytes(paths: dict[File, Path]) -> int:

@@ -137,7 +137,7 @@ def _receive(remote: Remote, part: Path, start: int, client: httpx.Client, count
                 f"{remote.bytes:,}바이트여야 하는데 서버에는 {total:,}바이트가 있어요",
             )
         want = remote.bytes if remote.bytes is not None else total
-        _append(remote, part, start, want, response.iter_bytes(BLOCK), count)
+        _append(remote, part, start, want, response.iter_bytes(), count)
     return want is None or _size(part) >= want
 
 
@@ -150,7 +150,8 @@ def _append(
     count: Count,
 ) -> None:
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # never through a symlink
-    with os.fdopen(os.open(part, flags, 0o644), "wb") as stream:
+    # Unbuffered, in the pieces of the network: what came is on disk whenever the line is cut.
+    with os.fdopen(os.open(part, flags, 0o644), "wb", buffering=0) as stream:
         stream.seek(start)
         stream.truncate()
         for block in blocks:
@@ -161,10 +162,11 @@ def _append(
                     f"expected {want:,} bytes, the server sends more",
                     f"{want:,}바이트여야 하는데 서버가 더 보내요",
                 )
-            stream.write(block)
+            rest = memoryview(block)
+            while rest:
+                rest = rest[stream.write(rest) :]
             start += len(block)
             count(len(block))
-        stream.flush()
         os.fsync(stream.fileno())
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -200,14 +200,20 @@ def _pull_row(
     return Pulled(row.id, "ready", tally.done, notes=notes)
 
 
+class Stopped(Exception):
+    """Another file of the row failed, or the user pressed Ctrl+C."""
+
+
 class Tally:
-    """Counts bytes of files that come in at once, for one progress line."""
+    """Counts bytes of files that come in at once, for one progress line; can stop them all."""
 
     def __init__(self, what: str, total: int, progress: Progress) -> None:
-        self.what, self.total, self.done = what, total, 0
+        self.what, self.total, self.done, self.stopped = what, total, 0, False
         self._progress, self._lock = progress, Lock()
 
     def add(self, count: int) -> None:
+        if self.stopped:
+            raise Stopped
         with self._lock:
             self.done += count
             self._progress(self.what, self.done, max(self.total, self.done))
@@ -264,19 +270,19 @@ def _fetch_all(
             if not (error.missing and file.optional):
                 raise
 
+    failure: Exception | None = None
     with make_client() as client, ThreadPoolExecutor(JOBS) as pool:
-        failures = []
-        for future in [pool.submit(one, item) for item in wanted.items()]:
-            try:
+        futures = [pool.submit(one, item) for item in wanted.items()]
+        try:
+            for future in as_completed(futures):
                 future.result()
-            except (OhloraError, OSError) as error:
-                failures.append(error)
-                pool.shutdown(wait=False, cancel_futures=True)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        if failures:
-            raise failures[0]
+        except (OhloraError, OSError) as error:
+            failure = error
+        finally:  # also on Ctrl+C: what is under way ends at its next block, and is kept
+            tally.stopped = True
+            pool.shutdown(wait=True, cancel_futures=True)
+    if failure:
+        raise failure
 
 
 def _another_version(row: Row, file: File, seen: str, offered: str, when: str) -> TransferError:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +32,11 @@ ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
+# what torch's reader raises on bytes that are no checkpoint, found by feeding it such bytes
+BROKEN = (
+    RuntimeError, EOFError, ValueError, OSError, LookupError, AttributeError, TypeError,
+    ArithmeticError, AssertionError, MemoryError, struct.error,
+)  # fmt: skip
 # bits that are all set in inf and nan, by dtype
 EXPONENT: dict[str, tuple[type[np.unsignedinteger[Any]], int]] = {
     "F64": (np.uint64, 0x7FF0_0000_0000_0000),
@@ -199,7 +206,9 @@ def _load_plain(path: Path) -> dict[str, Any]:
         ) from error
     try:
         zipped = zipfile.is_zipfile(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch remarks on odd pickle protocols
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         found = _unknown_name(str(error))
         raise CheckpointError(
@@ -209,7 +218,7 @@ def _load_plain(path: Path) -> dict[str, Any]:
             f"열지 않았어요. 텐서만 있어야 하는데 {found}이(가) 들어 있어요. "
             "코드를 실행하는 파일은 절대 열지 않아요.",
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
+    except BROKEN as error:
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
         raise damaged(
             path,

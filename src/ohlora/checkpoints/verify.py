@@ -222,8 +222,7 @@ def _judged(findings: list[Finding], look: Callable[[], Verdict]) -> Verdict | N
         for finding in hit:
             finding.status, finding.en, finding.ko = bad, error.en, error.ko
         return None
-    for finding in findings:
-        finding.en, finding.ko = verdict.en, verdict.ko
+    findings[0].en, findings[0].ko = verdict.en, verdict.ko
     return verdict
 
 
