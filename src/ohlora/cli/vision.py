@@ -153,14 +153,16 @@ def parse_into(
     again: bool,
 ) -> tuple[Results, Counter[str]]:
     from ohlora.vision.batch import run
-    from ohlora.vision.images import find_images
-    from ohlora.vision.parsed import TABLE
+    from ohlora.vision.images import find_images, path_text
+    from ohlora.vision.parsed import TABLE, name_of
     from ohlora.vision.stages import PARSED, Parse, names_for
     from ohlora.vision.table import Results
 
     paths = find_images(sources)
     results = Results(out / TABLE, PARSED, {"command": "parse", **settings}, again=again)
-    stage = Parse(parser, out, names_for(paths))
+    taken = [name_of(row["parsing_path"]) for row in results.rows if row["parsing_path"]]
+    fresh = [path for path in paths if path_text(path) not in results.done]
+    stage = Parse(parser, out, names_for(fresh, taken))
     counts = run(
         paths, stage, results, batch_size=batch, language=language(), progress=progress_bar()
     )

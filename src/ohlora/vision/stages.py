@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,10 @@ def usable(faces: Faces, width: int, height: int) -> Box | None:
     return None
 
 
-def several(count: int) -> tuple[Note, ...]:
-    if count < 2:
+def several(faces: int) -> tuple[Note, ...]:
+    if faces < 2:
         return ()
-    return (Note(f"{count} faces, the largest is used", f"얼굴 {count}개 중 가장 큰 것을 씀"),)
+    return (Note(f"{faces} faces, the largest is used", f"얼굴 {faces}개 중 가장 큰 것을 씀"),)
 
 
 @dataclass
@@ -176,17 +177,13 @@ class Parse:
         return Result(fields, several(parsed.faces))
 
 
-def names_for(paths: Sequence[Path]) -> dict[Path, str]:
-    """NNNNNN of each picture: its stem, or its whole name where two share a stem."""
-    stems: dict[str, int] = {}
+def names_for(paths: Iterable[Path], taken: Iterable[str] = ()) -> dict[Path, str]:
+    """NNNNNN of each picture: its stem; its whole name, then name~2 ..., where that is taken."""
+    used, names = set(taken), {}
     for path in paths:
-        stems[path.stem] = stems.get(path.stem, 0) + 1
-    taken: dict[str, int] = {}
-    names = {}
-    for path in paths:
-        name = path.stem if stems[path.stem] == 1 else path.name
-        taken[name] = taken.get(name, 0) + 1
-        names[path] = name if taken[name] == 1 else f"{name}~{taken[name]}"
+        more = (f"{path.name}~{i}" for i in count(2))
+        names[path] = next(name for name in chain((path.stem, path.name), more) if name not in used)
+        used.add(names[path])
     return names
 
 

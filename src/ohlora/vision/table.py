@@ -258,7 +258,11 @@ def read_table(path: Path, columns: tuple[Column, ...]) -> list[Row]:
             rows = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix.lower() == ".csv":
             with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+                reader = csv.DictReader(file)
+                rows = list(reader)
+                missing = {column.name for column in columns} - set(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f"no {', '.join(sorted(missing))}")
         else:
             import pyarrow.parquet as pq
 

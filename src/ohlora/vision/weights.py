@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from ohlora.checkpoints import load_catalog
 from ohlora.checkpoints.judge import judge
+from ohlora.checkpoints.load import load_state_dict
 from ohlora.checkpoints.sizes import sizes_of
 from ohlora.checkpoints.state import file_path
-from ohlora.checkpoints.tensors import TensorFile, open_tensors
 from ohlora.errors import BadInput, CheckpointError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def load_mtcnn(folder: Path | None = None) -> MTCNN:
     nets = (mtcnn.pnet, mtcnn.rnet, mtcnn.onet)
     for path, file, net in zip(mtcnn_files(folder), files, nets, strict=True):
         judge(path, file.nets)
-        net.load_state_dict(tensors(open_tensors(path)))
+        net.load_state_dict(tensors(path, file.nets[0].part))
     return mtcnn.eval()
 
 
@@ -86,19 +86,16 @@ def load_facexformer(
     path = facexformer_file(path)
     nets = load_catalog()["facexformer"].files[0].nets
     judge(path, nets)
-    opened = open_tensors(path, nets[0].part)
-    net = FaceXFormer(**(sizes_of("facexformer", opened.shapes) or {}))
-    net.load_state_dict(tensors(opened), assign=True)
+    state = tensors(path, nets[0].part)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    net = FaceXFormer(**(sizes_of("facexformer", shapes) or {}))
+    net.load_state_dict(state)
     return net.to(device, dtype or torch.float32).eval()
 
 
-def tensors(opened: TensorFile) -> dict[str, Tensor]:
+def tensors(path: Path, part: str) -> dict[str, Tensor]:
+    import numpy as np
     import torch
 
-    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-    kinds |= {"I64": torch.int64}
-    state = {}
-    for key, tensor in opened.tensors.items():
-        raw = torch.from_numpy(opened.read(key).copy())
-        state[key] = raw.view(kinds[tensor.dtype]).reshape(tensor.shape)
-    return state
+    arrays = load_state_dict(path, part)
+    return {key: torch.from_numpy(np.require(a, requirements="W")) for key, a in arrays.items()}
