@@ -107,8 +107,10 @@ def test_memories_are_kept_searched_edited_deleted_and_undone(client: TestClient
         (b'{"key": "\\ud800", "value": "x"}', "A memory needs a key"),
     ],
 )
-def test_a_wrong_body_is_one_sentence(client: TestClient, body: bytes, sentence: str) -> None:
-    response = client.post("/api/memories", content=body)
+def test_a_wrong_body_is_one_sentence(
+    shared_client: TestClient, body: bytes, sentence: str
+) -> None:
+    response = shared_client.post("/api/memories", content=body)
     assert response.status_code == 400 and error(response)["message"].startswith(sentence)
 
 

@@ -219,9 +219,9 @@ def test_embeddings_come_as_numbers_and_as_base64(ai: OpenAI, client: TestClient
     ],
 )
 def test_wrong_embedding_requests_name_the_field(
-    client: TestClient, request_: dict[str, Any], param: str
+    shared_client: TestClient, request_: dict[str, Any], param: str
 ) -> None:
-    response = client.post("/v1/embeddings", json={"model": "ohlora", **request_})
+    response = shared_client.post("/v1/embeddings", json={"model": "ohlora", **request_})
     body = response.json()["error"]
     assert response.status_code == 400 and body["type"] == "invalid_request_error"
     assert body["param"] == param and body["message"].count("\n") == 0
@@ -269,9 +269,9 @@ def test_wrong_embedding_requests_name_the_field(
     ],
 )
 def test_a_wrong_request_is_one_sentence_that_names_the_field(
-    client: TestClient, request_: dict[str, Any], param: str | None, sentence: str
+    shared_client: TestClient, request_: dict[str, Any], param: str | None, sentence: str
 ) -> None:
-    body = refused(client, **request_)
+    body = refused(shared_client, **request_)
     assert body["type"] == "invalid_request_error" and body["param"] == param
     assert sentence in body["message"]
 

@@ -57,8 +57,10 @@ def code(response: Any) -> str:
         ("", 403),
     ],
 )
-def test_only_our_own_names_are_answered_to(client: TestClient, host: str, status: int) -> None:
-    response = client.get("/api/info", headers={"host": host})
+def test_only_our_own_names_are_answered_to(
+    shared_client: TestClient, host: str, status: int
+) -> None:
+    response = shared_client.get("/api/info", headers={"host": host})
     assert response.status_code == status
     assert status == 200 or code(response) == "bad-host"
 

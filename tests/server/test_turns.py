@@ -303,6 +303,23 @@ def test_a_full_disk_in_mid_reply_is_told_to_who_listens_and_to_who_resumes(
     run(test)
 
 
+def test_a_bug_in_mid_reply_is_told_alike_to_who_listens_and_to_who_resumes(
+    companion: Companion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    async def test() -> None:
+        monkeypatch.setattr(companion, "_remember", broken)
+        hub = TurnHub(companion)
+        turn = await hub.start(session_of(companion), "안녕")
+        events = await heard(turn)
+        assert tokens(events) == "오! 그래, 좋아!" and turn.closed
+        assert await heard(await hub.find(turn.response_id)) == events
+
+    run(test)
+
+
 def test_closing_stores_running_turns_as_interrupted(companion: Companion, engine: Teller) -> None:
     async def test() -> None:
         engine.gate = threading.Semaphore(3)

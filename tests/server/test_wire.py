@@ -137,12 +137,13 @@ def test_she_stops_when_asked_to(
     ],
 )
 def test_a_refused_message_is_one_sentence_and_the_socket_lives(
-    socket: WebSocketTestSession, raw: str, sentence: str
+    shared_client: TestClient, raw: str, sentence: str
 ) -> None:
-    socket.send_text(raw)
-    assert fault(socket.receive_json()).startswith(sentence)
-    socket.send_json({"type": "heartbeat"})
-    assert socket.receive_json() == {"type": "heartbeat-ack"}
+    with shared_client.websocket_connect(ADDRESS, headers=ORIGIN) as socket:
+        socket.send_text(raw)
+        assert fault(socket.receive_json()).startswith(sentence)
+        socket.send_json({"type": "heartbeat"})
+        assert socket.receive_json() == {"type": "heartbeat-ack"}
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,16 @@ def test_a_resume_of_a_reply_already_followed_replaces_it(
     engine.gate.release(100)
     rest = until_over(socket)
     assert [event["seq"] for event in rest] == list(range(2, 2 + len(rest)))
+
+
+def test_a_session_deleted_in_mid_reply_ends_the_reply_first(
+    socket: WebSocketTestSession, engine: Teller, session: str, client: TestClient
+) -> None:
+    engine.gate = threading.Semaphore(3)
+    say(socket, session, "안녕")
+    assert client.delete(f"/api/sessions/{session}").status_code == 204
+    assert until_over(socket)[-1]["reason"] == "interrupted"
+    assert client.get("/api/sessions").json() == []
 
 
 def test_a_bug_in_a_turn_is_an_incident(

@@ -54,13 +54,12 @@ class Job(Generic[Item]):
         """Every item from the first, then those to come, until the job is over."""
         at = 0
         while True:
-            news = self._news  # before looking, so that nothing falls in between
             while at < len(self.items):
                 yield self.items[at]
                 at += 1
             if self.over.is_set():
                 return
-            await news.wait()
+            await self._news.wait()  # no other task ran since the look above: nothing is missed
 
     def add(self, item: Item) -> None:
         self.items.append(item)
