@@ -26,7 +26,8 @@ def error(response: Any) -> dict[str, str]:
 
 def test_info_names_everything_the_page_needs(client: TestClient) -> None:
     info = client.get("/api/info").json()
-    assert info["persona"]["id"] == "ohlora" and set(info["persona"]["name"]) == {"ko", "en"}
+    assert info["persona"]["id"] == "ohlora" and info["persona"]["name"] == "오로라"
+    assert set(info["persona"]["names"]) == set(info["persona"]["greetings"]) == {"ko", "en"}
     assert info["engine"] == "teller:1" and info["encoder"] == "letters:1"
     assert info["face"]["id"] == "squares-1" and info["limits"] == {"text_chars": 2000}
 

@@ -55,7 +55,13 @@ def api_routes(
         persona = companion.persona
         return {
             "version": __version__,
-            "persona": {"id": persona.id, "name": persona.name, "greeting": persona.greeting},
+            "persona": {
+                "id": persona.id,
+                "name": persona.name["ko"],  # the language she speaks
+                "greeting": persona.greeting["ko"],
+                "names": persona.name,
+                "greetings": persona.greeting,
+            },
             "engine": companion.engine.id,
             "encoder": companion.encoder.id,
             "face": face.manifest(),
