@@ -174,7 +174,7 @@ def load_catalog(path: Path | None = None) -> dict[str, Row]:
             f"the catalog cannot be read ({error.strerror}).",
             f"목록을 읽을 수 없어요({error.strerror}).",
         ) from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             path, f"not a catalog: {error}.", f"목록 형식이 아니에요: {error}."
         ) from error

@@ -94,6 +94,10 @@ def check_shapes(path: Path, net: Net, shapes: Mapping[str, Shape]) -> tuple[str
             f"wrong variant: expected {want}, found {name}; get the right file.",
             f"다른 종류의 파일이에요. {want}이어야 하는데 {name}이에요. 맞는 파일을 받아 주세요.",
         )
+    if sizes:  # the nearer of the published network and one of the file's own widths
+        kind = {key: value for key, value in net.numbers.items() if key in SAME_KIND}
+        own = _comparable(expected_tensors(net.name, **{**sizes, **kind}))
+        expected = min(expected, own, key=lambda shapes: len(shapes.items() ^ found.items()))
     en, ko = _difference(expected, found)
     raise CheckpointError(
         path, f"damaged: {en}; get it again.", f"손상된 파일이에요. {ko}. 다시 받아 주세요."
