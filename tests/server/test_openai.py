@@ -331,11 +331,11 @@ def test_too_many_requests_are_refused_with_429(companion: Companion, engine: Te
         assert results[0].status_code == 200
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("stream", "said"), [(False, 3), (True, 3), (True, 0)])
 def test_a_client_that_goes_away_stops_its_generation(
-    address: str, engine: Teller, stream: bool
+    address: str, engine: Teller, stream: bool, said: int
 ) -> None:
-    engine.gate = threading.Semaphore(3)
+    engine.gate = threading.Semaphore(said)
     body = {"model": "ohlora", "messages": ASK, "stream": stream}
     with pytest.raises(httpx.ReadTimeout):
         with httpx.Client(timeout=0.3) as client:

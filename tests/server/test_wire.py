@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
 
 from ohlora.companion import Companion
+from ohlora.server.app import create_app
 from ohlora.server.settings import Settings
 from server.small import Teller
 
@@ -197,6 +199,18 @@ def test_a_flood_is_answered_message_by_message(socket: WebSocketTestSession, se
     kinds = [socket.receive_json()["type"] for _ in range(300)]
     assert kinds == ["heartbeat-ack", "error"] * 150
     assert say(socket, session, "안녕")["type"] == "turn-started"
+
+
+def test_a_socket_beyond_its_share_is_read_more_slowly(companion: Companion) -> None:
+    app = create_app(companion, Settings(messages_per_second=100.0))
+    with TestClient(app, base_url="http://127.0.0.1:8765") as client:
+        with client.websocket_connect(ADDRESS) as socket:
+            started = time.perf_counter()
+            for _ in range(150):
+                socket.send_json({"type": "heartbeat"})
+            for _ in range(150):
+                assert socket.receive_json() == {"type": "heartbeat-ack"}
+            assert 0.45 < time.perf_counter() - started < 5
 
 
 def test_one_socket_follows_a_bounded_number_of_replies(
