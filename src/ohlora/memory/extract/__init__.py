@@ -7,8 +7,9 @@ Only what the USER says is read, never an answer of hers. Each rule would rather
 than invent one; tests/memory/heldout.txt measures both.
 
     words.py     the words that rules know        korean.py   verb stems, noun forms
-    clauses.py   statements of a message          traits.py   lasting facts
-    moods.py     states, weather, place now       plans.py    days to come and gone by
+    clauses.py   statements of a message          traits.py   who the user is, whom they know
+    moods.py     states, weather, place now       tastes.py   likes, tiers, pets
+    plans.py     days to come and gone by         doings.py   home, school, work
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from datetime import datetime
 from ohlora.memory.extract.clauses import Clause, Fact, clauses, reported
 from ohlora.memory.extract.moods import mood, place, weather
 from ohlora.memory.extract.plans import plans
-from ohlora.memory.extract.traits import NAMELESS, pet_name, traits
+from ohlora.memory.extract.tastes import NAMELESS, pet_name
+from ohlora.memory.extract.traits import traits
 from ohlora.memory.extract.words import ANIMALS, PEOPLE
 
 __all__ = ["Fact", "extract"]
@@ -30,7 +32,8 @@ def extract(message: str, now: datetime) -> list[Fact]:
     today = now.date()
     facts: dict[tuple[str, str], Fact] = {}
     statements = list(clauses(message))
-    said = {re.sub(r"(?:은|는|이|가|의|랑|를|을|도)$", "", w) for c in statements for w in c.words}
+    said = {word for clause in statements for word in clause.words}
+    said |= {re.sub(r"(?:은|는|이|가|의|랑|를|을|도)$", "", word) for word in said}
     alone = not said & (PEOPLE | ANIMALS)
     for clause in statements:
         found = traits(clause, today, alone)
@@ -45,7 +48,7 @@ def extract(message: str, now: datetime) -> list[Fact]:
 
 
 def _name_of_pet(clause: Clause, facts: dict[tuple[str, str], Fact]) -> list[Fact]:
-    """"고양이 키워, 이름은 나비야": the name joins the pet told before."""
+    """ "고양이 키워, 이름은 나비야": the name joins the pet told before."""
     match = NAMELESS.match(clause.text)
     pet = next((fact for fact in facts.values() if fact.key == "반려동물"), None)
     name = pet_name(match["value"]) if match else None

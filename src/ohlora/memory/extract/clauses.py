@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ohlora.memory.extract.korean import FINAL_L, final
-from ohlora.memory.extract.words import ASKING, FIRST_PERSON, OPENERS, YOU
+from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final
+from ohlora.memory.extract.words import ASKING, FIRST_PERSON, OPENERS, YOU, words
 
 Subject = Literal["user", "persona", "other"]
 READ_CHARACTERS = 2_000  # of a message; the rest is not looked at
@@ -50,12 +50,15 @@ QUOTED = re.compile(r"[\"“”][^\"“”]{0,200}[\"“”]\S*|[‘'][^‘’']
 QUOTE_MARK = "“"  # stays where a quotation was: what stands around it is no fact
 LAUGH = re.compile(r"[ㄱ-ㅎㅏ-ㅣ^]+")
 SENTENCE = re.compile(r"((?:[^.!?~…\n;,。！？]|(?<=\d)\.(?=\d))+)([.!?~…\n;,。！？\s]*)")
-JOINTS = ("는데", "은데", "인데", "한데", "운데", "거든", "니까", "지만", "길래", "는데요", "거든요")
-NOUNS_IN_MYEON = (
-    "라면 컵라면 냉면 물냉면 비빔냉면 짜장면 자장면 쫄면 비빔면 당면 밀면 화면 수면 장면 정면 측면 반면 가면".split()
+JOINT = re.compile(r"(?:거든|니까|지만|길래|거든요)$")  # and 는데, 인데, 아닌데, ... see _joins
+NOUNS_IN_MYEON = words(
+    "면 라면 컵라면 냉면 물냉면 비빔냉면 짜장면 자장면 쫄면 비빔면 당면 밀면 화면 수면 장면 정면 "
+    "측면 반면 가면"
 )
 SUPPOSING = {"만약", "만약에", "만일", "혹시", "가령", "만약엔"}
-REPORTED = re.compile(r"(?:다고|냐고|자고|라고|라구|다구|다며|라며|다던데|라던데|다더라|라더라|란다)(?:요|는|도)?$")
+REPORTED = re.compile(
+    r"(?:다고|냐고|자고|라고|라구|다구|다며|라며|다던데|라던데|다더라|라더라|란다)(?:요|는|도)?$"
+)
 
 
 def clauses(message: str) -> Iterator[Clause]:
@@ -73,13 +76,13 @@ def _readable(char: str) -> bool:
     return char in "~^+" or unicodedata.category(char)[0] in "LNPZ"
 
 
-def _statements(words: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
-    if QUOTE_MARK in words or any(_supposes(word) for word in words):
+def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
+    if QUOTE_MARK in said or any(_supposes(word) for word in said):
         return
     parts: list[list[str]] = [[]]
-    for word in words[: 4 * CLAUSE_WORDS]:
+    for word in said[: 4 * CLAUSE_WORDS]:
         parts[-1].append(word)
-        if word.endswith(JOINTS) and len(word) > 1:
+        if _joins(word):
             parts.append([])
     parts = [part for part in parts if part]
     for number, part in enumerate(parts):
@@ -89,28 +92,48 @@ def _statements(words: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
             yield clause
 
 
+def _joins(word: str) -> bool:
+    """The clause ends here, the sentence goes on: 있는데, 시험인데, 졸린데, 먹었거든."""
+    before = re.sub(r"데요?$", "", word)
+    if before != word:
+        return final(before) == FINAL_N and word not in ("가운데", "그런데")
+    return len(word) > 2 and JOINT.search(word) is not None
+
+
 def _supposes(word: str) -> bool:
     word = re.sub(r"(?<=면)(?:은|요|서|서도)$", "", word)
-    return word in SUPPOSING or (word.endswith("면") and word not in NOUNS_IN_MYEON and word != "면")
+    return word in SUPPOSING or (word.endswith("면") and word not in NOUNS_IN_MYEON)
 
 
 def _asks(word: str) -> bool:
     """A last word that asks or proposes without a question mark: 갈까, 가니, 갈래, 가자."""
-    if re.search(r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|죠|자|자고|줄래요?|볼래요?)$", word):
-        return word not in ("언니", "어머니", "할머니", "사자", "의자", "과자", "여자", "남자", "감자")
+    if re.search(
+        r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|[인은는]가요?|죠|자|자고|줄래요?|볼래요?)$", word
+    ):
+        return word not in (
+            "언니",
+            "어머니",
+            "할머니",
+            "사자",
+            "의자",
+            "과자",
+            "여자",
+            "남자",
+            "감자",
+        )
     return bool(re.search(r"래요?$", word)) and final(word[: word.rindex("래")]) == FINAL_L
 
 
-def _clause(words: list[str], last: bool) -> Clause | None:
-    while len(words) > 1 and words[0] in OPENERS:
-        if words[0] == "네" and words[1] not in FIRST_PERSON:
+def _clause(said: list[str], last: bool) -> Clause | None:
+    while len(said) > 1 and said[0] in OPENERS:
+        if said[0] == "네" and said[1] not in FIRST_PERSON:
             break
-        words = words[1:]
-    if not words or len(words) > CLAUSE_WORDS:
+        said = said[1:]
+    if not said or len(said) > CLAUSE_WORDS:
         return None
-    if any(word in YOU or word in ASKING for word in words):
+    if any(word in YOU or word in ASKING for word in said):
         return None
-    return Clause(tuple(words), words[0] in FIRST_PERSON, last)
+    return Clause(tuple(said), said[0] in FIRST_PERSON, last)
 
 
 def reported(clause: Clause) -> bool:

@@ -1,8 +1,8 @@
 """Just enough Korean morphology to turn what people type into a key and a value.
 
-`plain_stem("먹어") == "먹"`, `noun_form("가") == "가기"`: verbs as chat writes them, back to their stem and on
-to the form a memory is written in. Works on Unicode syllables; no dictionary beyond the
-irregular verbs of daily plans.
+Verbs as chat writes them go back to their stem ("먹어" -> "먹") and on to the form a memory is
+written in ("먹기"). Works on Unicode syllables; no dictionary beyond the irregular verbs of
+daily plans.
 """
 
 from __future__ import annotations
@@ -63,7 +63,23 @@ IRREGULAR = {
     "퍼": "푸",
     "에요": "이",
 }
-L_STEMS = ("놀", "만들", "팔", "열", "풀", "벌", "졸", "돌", "빌", "밀", "빨", "썰", "쓸", "털", "갈아")
+L_STEMS = (
+    "놀",
+    "만들",
+    "팔",
+    "열",
+    "풀",
+    "벌",
+    "졸",
+    "돌",
+    "빌",
+    "밀",
+    "빨",
+    "썰",
+    "쓸",
+    "털",
+    "갈아",
+)
 
 
 def stem_of_polite(word: str) -> str | None:
@@ -95,7 +111,7 @@ def stem_of_past(word: str) -> str | None:
 
 
 def stem_of_future(word: str) -> str | None:
-    """The stem of a form that ends in ㄹ: 갈 -> 가, 먹을 -> 먹, 놀 -> 놀, 들을 -> 듣, 도울 -> 돕."""
+    """The stem of a form that ends in ㄹ: 갈 -> 가, 먹을 -> 먹, 놀 -> 놀, 들을 -> 듣."""
     if final(word) != FINAL_L:
         return None
     if word.endswith(L_STEMS):
@@ -108,17 +124,10 @@ def stem_of_future(word: str) -> str | None:
     return without_final(word)
 
 
-POLITE = re.compile(r"(?:요|용|욤|여|염|당|징|쥬|슴다)$")
-PLAN_ENDINGS = re.compile(
-    r"(?:거|꺼|것|예정|계획|생각)(?:야|임|이야|예요|에요|이에요|이다|다|입니다|니까|거든|같아|같다|인데|지)?$"
-)
-"""After a ㄹ form: 갈 거야, 먹을 예정이야."""
-
-
 def plain_stem(word: str) -> tuple[str, str] | None:
     """Stem and tense ("now", "past") of a verb that ends a statement; None for anything else.
 
-    가 / 가요 / 간다 / 갑니다 / 감 / 가거든 / 가는데 / 가야 / 가려고 -> ("가", "now"); 갔어 -> ("가", "past")
+    가, 가요, 간다, 갑니다, 감, 가거든, 가는데, 가려고 -> ("가", "now"); 갔어 -> ("가", "past")
     """
     if not word or not all("가" <= char <= "힣" for char in word):
         return None
@@ -146,8 +155,6 @@ def plain_stem(word: str) -> tuple[str, str] | None:
         return _tensed(re.sub(r"으?려[고구]?$", "", word), "now")
     if word in ("감", "옴", "함", "먹음", "만남", "다녀옴", "나감"):
         return _tensed({"먹음": "먹"}.get(word) or without_final(word), "now")
-    if word.endswith("함") and len(word) > 1:
-        return _tensed(word[:-1] + "하", "now")
     if word.endswith("요") and len(word) > 1:
         word = word[:-1]
     return _tensed(stem_of_polite(word), "now")
@@ -179,3 +186,9 @@ def without_copula(word: str) -> str:
     if word.endswith("이") and final(word[:-1]) and not OWN_I.search(word):
         return word[:-1]
     return word
+
+
+# The end of "N is": 민수야, 지은이에요, 시험인데, 25살이고.
+COPULA = re.compile(
+    r"(?:입니다|이에요|이예요|에요|예요|이야|야|임|인데요?|이거든요?|거든요?|이고|이라서|라서|이라구?|이다)$"
+)

@@ -8,59 +8,67 @@ from datetime import date
 
 from ohlora.memory.dates import mentions, spoken
 from ohlora.memory.extract.clauses import Clause, Fact
-from ohlora.memory.extract.traits import COPULA
-from ohlora.memory.extract.words import FILLERS, FIRST_PERSON, OTHERS, PLACES
+from ohlora.memory.extract.korean import COPULA
+from ohlora.memory.extract.words import FILLERS, FIRST_PERSON, OTHERS, PLACES, words
 
-HADA = (
-    "피곤 우울 행복 심심 불안 답답 속상 서운 초조 찝찝 뿌듯 허전 울적 막막 멍 나른 억울 지루 찌뿌둥 몽롱 쓸쓸 공허 "
-    "예민 무기력 편안 평온"
-).split()
-FEELINGS: dict[str, tuple[str, ...]] = {
-    "졸림": ("졸려", "졸리", "졸린", "졸림"),
-    "배고픔": ("배고파", "배고프", "배고픈", "배고픔"),
-    "배부름": ("배불러", "배부르", "배부른", "배부름"),
-    "목마름": ("목말라", "목마르", "목마름"),
-    "슬픔": ("슬퍼", "슬프", "슬픔", "슬픈"),
-    "기쁨": ("기뻐", "기쁘", "기쁨"),
-    "신남": ("신나", "신남", "신났", "신난"),
-    "외로움": ("외로워", "외롭", "외로움", "외로운"),
-    "힘듦": ("힘들어", "힘들", "힘듦", "힘드네", "힘든"),
-    "지침": ("지쳐", "지쳤", "지침", "지친"),
-    "화남": ("화나", "화났", "화남", "빡쳐", "빡친", "빡침", "열받아", "열받네"),
-    "짜증남": ("짜증나", "짜증났", "짜증남", "짜증난"),
-    "긴장됨": ("긴장돼", "긴장되", "긴장됨", "긴장된"),
-    "떨림": ("떨려", "떨리", "떨림", "떨린"),
-    "무서움": ("무서워", "무섭", "무서움"),
-    "설렘": ("설레", "설렌", "설렘", "설레어"),
-    "바쁨": ("바빠", "바쁘", "바쁨", "바쁜"),
-    "아픔": ("아파", "아프", "아픔", "아픈"),
-    "추움": ("추워", "춥", "추움"),
-    "더움": ("더워", "덥", "더움"),
-    "어지러움": ("어지러워", "어지럽", "어지러움"),
-    "체함": ("체했", "체한"),
-    "다침": ("다쳤", "다친"),
-    "괴로움": ("괴로워", "괴롭"),
-    "귀찮음": ("귀찮아", "귀찮", "귀찮음"),
-    **{f"{word}함": (f"{word}해", f"{word}하", f"{word}함", f"{word}한") for word in HADA},
-}
-TAIL = re.compile(
-    r"^(?:다|요|네|네요|음|어|어요|데|는데|은데|ㄴ데|서|니까|거든|거든요|습니다|ㅂ니다|고|다고|구|가지고|라|답니다)?$"
+HADA = words(
+    "피곤 우울 행복 심심 불안 답답 속상 서운 초조 찝찝 뿌듯 허전 울적 막막 멍 나른 억울 지루 "
+    "찌뿌둥 몽롱 쓸쓸 공허 예민 무기력 편안 평온"
 )
-STEMS = {stem: feeling for feeling, stems in FEELINGS.items() for stem in stems}
-BODY = frozenset(
-    "머리 배 목 허리 이 이빨 다리 팔 어깨 손목 발목 무릎 눈 귀 속 위 몸 가슴 손 발 등 골반 치아 사랑니 온몸 감기 생리통"
-    "".split()
+# What is felt, and the words that say so; a stem with "-" needs an ending (배고프다, 졸린데).
+FEELINGS = {
+    "졸림": "졸려 졸림 졸리- 졸린-",
+    "배고픔": "배고파 배고픔 배고프- 배고픈-",
+    "배부름": "배불러 배부름 배부르- 배부른-",
+    "목마름": "목말라 목마름 목마르-",
+    "슬픔": "슬퍼 슬픔 슬픈-",
+    "기쁨": "기뻐 기쁨 기쁘-",
+    "신남": "신나 신남 신났- 신난-",
+    "외로움": "외로워 외로움 외롭- 외로운-",
+    "힘듦": "힘들어 힘듦 힘들- 힘드네 힘든-",
+    "지침": "지쳐 지침 지쳤- 지친-",
+    "화남": "화나 화남 화났- 화난- 빡쳐 빡침 빡친- 열받아 열받네",
+    "짜증남": "짜증나 짜증남 짜증났- 짜증난-",
+    "긴장됨": "긴장돼 긴장됨 긴장되- 긴장된-",
+    "떨림": "떨려 떨림 떨리- 떨린-",
+    "무서움": "무서워 무서움",
+    "설렘": "설레 설렘 설레어 설렌-",
+    "바쁨": "바빠 바쁨 바쁘- 바쁜-",
+    "아픔": "아파 아픔 아프- 아픈-",
+    "추움": "추워 추움 춥-",
+    "더움": "더워 더움 덥-",
+    "어지러움": "어지러워 어지러움 어지럽-",
+    "체함": "체했- 체한-",
+    "다침": "다쳤- 다친-",
+    "괴로움": "괴로워 괴로움 괴롭-",
+    "귀찮음": "귀찮아 귀찮음 귀찮-",
+} | {f"{word}함": f"{word}해 {word}함 {word}하- {word}한-" for word in HADA}
+ENDED = re.compile(
+    r"^(?:다|네|네요|어|어요|데|데요|는데|는데요|은데|서|니까|거든|거든요|습니다|니다|고|구|다고)$"
 )
-SETTING = FIRST_PERSON | FILLERS | frozenset(
-    "오늘 지금 오늘은 지금은 요즘은 오늘도 아침부터 하루 종일 온종일 몸이 마음이 몸도 마음도 아침 저녁 밤 나는 오늘따라 "
-    "배가 기분이 방금 이렇게 다시 내가 머리가 요새 며칠째 어제부터 학교 회사 일 공부 때문에 덕분에 혼자 혼자라 또".split()
+SAID_ON = re.compile(r"^(?:요|네|네요|서|서요|가지고|다|ㅂ니다|합니다|지네|죽겠어)?$")
+NEEDS_ME = ("추움", "더움", "무서움", "슬픔", "귀찮음", "지루함", "답답함")  # else of a thing
+STEMS = {stem: feeling for feeling, stems in FEELINGS.items() for stem in stems.split()}
+BODY = words(
+    "머리 배 마음 목 허리 이 이빨 다리 팔 어깨 손목 발목 무릎 눈 귀 속 위 몸 가슴 손 발 등 골반 "
+    "치아 사랑니 온몸 잇몸 코 종아리 손가락 발가락 엉덩이 옆구리"
+)
+SETTING = (
+    FIRST_PERSON
+    | FILLERS
+    | words(
+        "오늘 지금 오늘은 지금은 요즘은 오늘도 아침부터 하루 종일 온종일 몸이 마음이 몸도 마음도 "
+        "아침 저녁 밤 배가 오늘따라 기분이 방금 이렇게 다시 머리가 며칠째 어제부터 학교 회사 일 "
+        "공부 때문에 덕분에 혼자 혼자라"
+    )
 )
 CAUSE = re.compile(r"(?:서|니까|느라|라서|때문에|해가지고|더니|고)$")
-DENIED = frozenset("안 못 하나도 전혀 별로 덜 아니 그닥 그다지".split())
+DENIED = words("안 못 하나도 전혀 별로 덜 아니 그닥 그다지")
 PHRASES = tuple(
     (re.compile(pattern), value)
     for pattern, value in (
-        (r"감기(?:에|가)?\s?(?:걸렸|걸린|걸려|걸림|들었|기운)", "감기 걸림"),
+        (r"감기\s?기운", "감기 기운 있음"),
+        (r"감기(?:에|가)?\s?(?:걸렸|걸린|걸려|걸림|들었)", "감기 걸림"),
         (r"독감(?:에|이)?\s?(?:걸렸|걸린|걸림)", "독감 걸림"),
         (r"코로나(?:에)?\s?(?:걸렸|걸린|걸림|확진)", "코로나 걸림"),
         (r"몸살(?:이|이야|인|\s?났|\s?나|\s?기운|\s?걸)", "몸살 남"),
@@ -86,53 +94,45 @@ PHRASES = tuple(
 
 def mood(clause: Clause) -> Iterator[Fact]:
     """상태: 피곤함, 머리 아픔, ... of the user, now."""
-    words = [word for word in clause.words if word not in FILLERS or word in FIRST_PERSON]
-    while len(words) > 1 and re.match(r"^(?:죽겠|미치겠|돌겠|쓰러지겠|뒤지겠)", words[-1]):
-        words = [*words[:-1]]
-        words[-1] = re.sub(r"고$", "", words[-1])
-    for at, word in enumerate(words):
-        before, after = words[:at], words[at + 1 :]
+    said = [word for word in clause.words if word not in FILLERS or word in FIRST_PERSON]
+    if len(said) > 1 and DYING.match(said[-1]):  # "배고파 죽겠어"
+        said = [*said[:-2], re.sub(r"고$", "", said[-2])]
+    for at, word in enumerate(said):
+        before, after = said[:at], said[at + 1 :]
         feeling = _feeling(word, last=not after)
         if feeling is None:
             continue
-        if feeling == "아픔" and before and (part := re.sub(r"(?:이|가|도)$", "", before[-1])) in BODY:
-            feeling, before = f"{part if part != '이' else '이'} 아픔", before[:-1]
-        elif feeling == "아픔" and before and before[-1] in BODY:
-            feeling, before = f"{before[-1]} 아픔", before[:-1]
-        if feeling in ("추움", "더움", "바쁨", "무서움", "슬픔", "귀찮음", "답답함", "지루함") and not clause.first_person:
-            if feeling in ("추움", "더움") or before:
-                return
-        if _of_the_user(before) and _stays(after):
+        if feeling == "아픔" and before:
+            part = before[-1] if before[-1] in BODY else re.sub(r"(?:이|가|도)$", "", before[-1])
+            if part in BODY:
+                feeling, before = f"{part} 아픔", before[:-1]
+        alone = clause.first_person or not before and feeling not in ("추움", "더움")
+        if (alone or feeling not in NEEDS_ME) and _of_the_user(before) and _stays(after):
             yield Fact("상태", feeling)
         return
-    text = " ".join(words)
+    text = " ".join(said)
     for pattern, value in PHRASES:
         found = pattern.search(text)
         if found and _of_the_user(text[: found.start()].split()):
-            if not re.search(r"겠|보[여이인]|않|아니|없어졌|나았|다 나", text[found.start() :]):
+            if not TAKEN_BACK.search(text[found.start() :]):
                 yield Fact("상태", value)
             return
+
+
+DYING = re.compile(r"^(?:죽겠|미치겠|돌겠|쓰러지겠|뒤지겠)")
+TAKEN_BACK = re.compile(r"겠|보[여이인]|않|아니|없어졌|나았|다 나|때|던|날|사람")
 
 
 def _feeling(word: str, last: bool) -> str | None:
     """The feeling that a word states; None for 피곤하면, 피곤해도, 피곤했어, 피곤하겠다."""
     for size in range(min(len(word), 4), 0, -1):
-        feeling = STEMS.get(word[:size])
-        if feeling is None:
-            continue
-        tail = word[size:]
-        if tail and not TAIL.match(tail):
-            return None
-        bare = word[:size].endswith(("하", "프", "리", "외롭", "무섭", "춥", "덥", "괴롭", "부르", "마르", "바쁘", "쁘"))
-        if bare and tail in ("", "요"):
-            return None
-        if word[:size].endswith(("했", "났", "쳤")) and feeling not in ("체함", "다침", "지침", "화남", "짜증남", "신남"):
-            return None
-        if word[:size].endswith(("한", "픈", "친", "난", "운", "쁜", "린", "른", "든", "된")) and tail not in ("다", "데", "데요"):
-            return None
-        if tail in ("고", "구") and last:
-            return None
-        return feeling
+        head, tail = word[:size], word[size:]
+        if (feeling := STEMS.get(head)) and SAID_ON.match(tail):
+            return feeling
+        if feeling := STEMS.get(head + "-"):
+            on_noun = head[-1] in "린픈른친난운쁜든된한"  # 졸린데, but not 졸린 사람
+            fits = tail in ("데", "데요", "다") if on_noun else ENDED.match(tail)
+            return feeling if fits and not (last and tail in ("고", "구")) else None
     return None
 
 
@@ -149,7 +149,7 @@ def _of_the_user(before: list[str]) -> bool:
 def _stays(after: list[str]) -> bool:
     """What follows does not take it back: "피곤해 보여", "피곤한 것 같아" of someone."""
     return not after or not re.match(
-        r"^(?:보|하지|않|줄|적|사람|사람이|날|척|것|거|게|지|영화|노래|말|해도|하는|하다|보여|보인|보이|하겠|했|죽은)",
+        r"^(?:보|하지|않|줄|적|사람|사람이|날|척|것|거|게|지|영화|노래|말|해도|하는|하다|보여|보인|보이|하겠|했|죽은|싶)",
         after[0],
     )
 
@@ -173,81 +173,80 @@ AIR = {
     "습함": r"습[해하함]",
     "시원함": r"시원",
     "안 좋음": r"안 좋|별로|구려|나빠",
-    "바람 많이 붊": r"바람.{0,6}(?:불|붊|부네)",
-    "미세먼지 심함": r"미세먼지.{0,6}(?:심|많|나쁨|최악)",
+    "바람 많이 붊": r"바람.{0,6}(?:불어|분다|부네|불고 있어|부네요|불어요)$",
+    "미세먼지 심함": r"미세먼지.{0,6}(?:심해|심하네|심하다|많아|많네|나쁨|최악)",
 }
 
 
 def weather(clause: Clause, today: date) -> Iterator[Fact]:
     """오늘 날씨: 비; 내일 날씨: 눈."""
-    days = [mention for mention in mentions(clause.text, today)]
-    if len(days) > 1 or clause.first_person or (days and days[0].when.span != "day"):
+    days = list(mentions(clause.text, today))
+    if len(days) > 1 or clause.first_person:
+        return
+    if days and (days[0].when.span != "day" or days[0].when.first < today):
         return
     when = spoken(days[0].when, today) if days else "오늘"
-    if days and days[0].when.first < today:
-        return
     text = clause.text if not days else clause.text[: days[0].start] + clause.text[days[0].end :]
-    words = [word for word in text.split() if word not in FILLERS and word not in PLACING]
-    words = [word for word in words if word not in ("은", "는", "도", "엔", "에")]
-    if any(word in DENIED for word in words[:-1]) and "날씨" not in text:
+    said = [word for word in text.split() if word not in FILLERS and word not in AROUND]
+    said = [word for word in said if word not in ("은", "는", "도", "엔", "에")]
+    if not said:
         return
     for value, falling in SKY.items():
-        if len(words) >= 2 and falling.match(words[0]) and FALLS.match(words[1]):
-            if re.search(r"있|중|^하", " ".join(words[2:])) or len(words) == 2:
+        if falling.match(said[0]):
+            if len(said) >= 2 and FALLS.match(said[1]) and RUNNING.match(" ".join(said[2:])):
                 yield Fact(f"{when} 날씨", value)
             return
-    told = words and re.match(r"^날씨(?:가|는|도|이)?$", words[0])
-    hint = days or any(word in PLACING for word in clause.words)
-    if not told and not (hint and len(words) == 1) and "미세먼지" not in text and "바람" not in text:
-        return
-    rest = " ".join(words[1:] if told else words)
-    if len(rest) > 14 or re.search(r"(?:[져겠]|으면|더라도|보|싶|했|웠|았|었)", rest):
+    told = re.match(r"^날씨(?:가|는|도|이)?$", said[0]) is not None
+    here = bool(days) or any(word in AROUND for word in clause.words)
+    rest = " ".join(said[1:] if told else said)
+    if DENIED & set(said) and not told or UNSURE.search(rest):
         return
     for value, pattern in AIR.items():
-        if re.match(rf"^(?:{pattern})", rest):
-            if told or value in ("추움", "더움", "쌀쌀함", "따뜻함", "습함", "화창함") or "미세" in value or "바람" in value:
+        if re.match(pattern, rest):
+            bodily = value in ("추움", "더움", "쌀쌀함", "따뜻함", "습함", "화창함")
+            if told or (bodily and here and len(said) == 1) or value.endswith(("심함", "붊")):
                 yield Fact(f"{when} 날씨", value)
             return
 
 
-PLACING = frozenset("밖에 밖 지금 여기 바깥 창밖에 밖은 여긴 여기는 지금은 서울 서울은 부산 부산은 방금".split())
-
-
-HERE = re.compile(
-    r"^(?:있어|있어요|있는데|있음|있다|있거든|왔어|왔어요|왔다|왔음|왔는데|도착|도착했어|도착했다|도착함|나왔어|나왔는데|들어왔어)$"
-)
+AROUND = words("밖에 밖 지금 여기 바깥 창밖에 밖은 여긴 여기는 지금은 서울 서울은 부산 부산은 방금")
+RUNNING = re.compile(r"^(?:있\S*|중\S*|하\S{1,3}|같\S*)?$")  # 오고 있어, 온다고 하네
+UNSURE = re.compile(r"[져겠]|으면|더라도|보|싶|했|웠|았|었|.{15}")
 
 
 def place(clause: Clause, today: date) -> Iterator[Fact]:
     """지금 있는 곳: 도서관."""
-    words = [word for word in clause.rest if word not in FILLERS]
-    now = bool(words) and words[0] in ("지금", "방금", "막", "오늘", "지금은")
-    if now:
-        words = words[1:]
-    if not words or len(words) > 5 or any(True for _ in mentions(" ".join(words), today)):
+    said = [word for word in clause.rest if word not in FILLERS]
+    now = any(word in NOW for word in said)
+    said = [word for word in said if word not in NOW]
+    if not said or len(said) > 5 or any(True for _ in mentions(" ".join(said), today)):
         return
-    if any(re.sub(r"(?:이|가|은|는|도)$", "", word) in OTHERS for word in words):
+    if any(re.sub(r"(?:이|가|은|는|도)$", "", word) in OTHERS for word in said):
         return
-    if "지금" in words:
-        words.remove("지금")
-        now = True
-    for size in (1, 2):
-        what = " ".join(words[:size])
-        rest = " ".join(words[size:])
-        bare = re.sub(r"(?:에서|에)$", "", what)
-        known = bare in PLACES or bare.split()[-1] in PLACES or bool(re.search(r"(?:역|공항|카페|도서관|병원|학교)$", bare))
-        marked = bare != what
-        if not rest:
-            noun = COPULA.sub("", what)
-            if noun != what and (noun in PLACES or noun.split()[-1] in PLACES) and (now or clause.first_person):
+    for size in (1, 2):  # words of the place: 도서관, 스터디 카페
+        if size == 2 and said[0].endswith(("서", "고", "는데", "에")):
+            return
+        what, doing = " ".join(said[:size]), " ".join(said[size:])
+        noun = COPULA.sub("", what) if not doing else re.sub(r"(?<=\S)(?:에서|에)$", "", what)
+        marked = noun != what
+        known = noun[-1:] != "" and (noun.split()[-1:] or [""])[0] in PLACES
+        if not doing:
+            if marked and known and (now or clause.first_person):
+                yield Fact("지금 있는 곳", noun)
+        elif not what.endswith("에서") and HERE.match(doing):
+            if (known or PLACELIKE.search(noun) or (marked and now)) and (
+                marked or not doing.startswith("있")
+            ):
                 yield Fact("지금 있는 곳", noun)
                 return
-            continue
-        if HERE.match(rest) and (known or (marked and now)):
-            if marked or not rest.startswith("있"):
-                yield Fact("지금 있는 곳", bare)
+        elif what.endswith("에서") and known and now and BUSY.search(doing):
+            yield Fact("지금 있는 곳", noun)
             return
-        if what.endswith("에서") and known and (now or clause.first_person):
-            if re.search(r"(?:\s?중(?:이야|임|인데|이에요)?|고\s?있(?:어|는데|음|어요|다))$", rest) and now:
-                yield Fact("지금 있는 곳", bare)
-                return
+
+
+NOW = words("지금 방금 막 지금은")
+PLACELIKE = re.compile(r"(?:역|공항|카페|도서관|병원|학교)$")
+HERE = re.compile(
+    r"^(?:있(?:어|어요|는데|음|다|거든)|왔(?:어|어요|다|음|는데)|들어왔어|도착(?:했어|했다|함)?)$"
+)
+BUSY = re.compile(r"(?:\s?중(?:이야|임|인데|이에요)?|고\s?있(?:어|는데|음|어요|다))$")

@@ -9,6 +9,8 @@ from datetime import date
 from ohlora.memory.dates import Mention, mentions, spoken
 from ohlora.memory.extract.clauses import Clause, Fact, reported
 from ohlora.memory.extract.korean import (
+    COPULA,
+    OWN_I,
     feeling_form,
     noun_form,
     plain_stem,
@@ -16,11 +18,11 @@ from ohlora.memory.extract.korean import (
     stem_of_polite,
 )
 from ohlora.memory.extract.moods import DENIED
-from ohlora.memory.extract.traits import COPULA
 from ohlora.memory.extract.words import (
     EVENTS,
     FILLERS,
     FIRST_PERSON,
+    KNOWN,
     NOT_DONE,
     NOT_EVENTS,
     OTHERS,
@@ -28,15 +30,23 @@ from ohlora.memory.extract.words import (
 )
 
 WITH = re.compile(r"(?:이랑|랑|하고|와|과)$")
-PARTICLE = re.compile(r"^(?:에는|에도|에만|에|은|는|엔|도|까지|날에|날은|날|쯤에|쯤|의)(?=\s|$)")
-FROM_ON = re.compile(r"^(?:부터|마다)")
+PARTICLE = re.compile(r"^(?:에는|에도|에만|에|은|는|엔|도|까지|날에|날은|날|쯤에|쯤)(?=\s|$)")
+OTHER_DAY = re.compile(r"^(?:부터|마다|\s?다음\s?날|\s?전\s?날|\s이브|의)")
 FUTURE = re.compile(
-    r"^(?:거|꺼|예정|계획|생각)(?:야|임|이야|예요|에요|이에요|이다|다|입니다|거든|거든요|인데|인데요|고)?$|^(?:듯|것)(?:\s같아)?$"
+    r"^(?:거|꺼|예정|계획|생각)(?:야|임|이야|예요|에요|이에요|이다|다|입니다|거든|거든요|인데|인데요|고)?$|^듯$"
 )
 PROMISED = re.compile(r"^했(?:어|어요|다|음|는데|는데요|거든|거든요|습니다|지)$")
-MUST = re.compile(r"^(?:돼|돼요|해|해요|됨|함|되는데|하는데|된다|한다|되거든|하거든|되고|합니다|됩니다|할)$")
-HAS = re.compile(r"^(?:있어|있어요|있음|있다|있는데|있는데요|있거든|있거든요|있습니다|있고|잡혔어|잡혔다|잡혀있어|생겼어)$")
+MUST = re.compile(
+    r"^(?:돼|돼요|해|해요|됨|함|되는데|하는데|된다|한다|되거든|하거든|되고|합니다|됩니다|할)$"
+)
+HAS = re.compile(
+    r"^(?:있어|있어요|있음|있다|있는데|있는데요|있거든|있거든요|있습니다|있고|잡혔어|잡혔다|잡혀있어|생겼어)$"
+)
+LONG_PLAN_VERBS = tuple(verb for verb in PLAN_VERBS if len(verb) > 1)
 BARE_TALK = frozenset("보 오 가 만나 하 자 오르 놀".split())  # "내일 봐!" is a goodbye
+ME = frozenset("나 난 나는 내가 저 저는 제가".split())  # inside a clause; 전 is also "former"
+NO = ("없", "말고", "아직", "아닌", "아니")
+SPEECH = ("자", "까", "라", "다", "고", "지", "게", "려", "야", "서")  # 헤어지자 했어
 NEVER = frozenset("또 다시 꼭 같이 우리 이따".split())
 
 
@@ -49,7 +59,7 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
     if not found:
         return
     if len(found) == 2 and "말고" in text[found[0].end : found[1].start]:
-        text, found = text[found[1].start :], []
+        text = text[found[1].start :]  # "내일 말고 모레"
         found = list(mentions(text, today))
     for number, mention in enumerate(found):
         end = found[number + 1].start if number + 1 < len(found) else len(text)
@@ -62,26 +72,24 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
 def _plan(
     before: list[str], after: str, mention: Mention, text: str, today: date, more: bool
 ) -> Fact | None:
-    if FROM_ON.match(after) or (after and not after[0].isspace() and not PARTICLE.match(after)):
+    if OTHER_DAY.match(after) or (after and not after[0].isspace() and not PARTICLE.match(after)):
         return None
     words = PARTICLE.sub("", after).split()
-    said_me = bool(before) and before[0] in FIRST_PERSON or any(w in FIRST_PERSON for w in words)
+    said_me = bool(before) and before[0] in FIRST_PERSON or any(word in ME for word in words)
     company = [word for word in before if word not in FIRST_PERSON and word not in FILLERS]
     if company and not WITH.search(company[-1]):
         return None
     if any(word in ("우리", "우리는") for word in company):
         return None
-    words = [word for word in words if word not in FIRST_PERSON and word not in FILLERS]
-    if not words or any(word in DENIED or word in ("없어", "말고", "아직") for word in words):
+    words = [word for word in words if word not in ME and word not in FILLERS]
+    if not words or any(word in DENIED or word.startswith(NO) for word in words):
         return None
-    if more and words[-1].endswith("고") and words[-1] != "있고":
-        words[-1] = words[-1] + "있어" if False else words[-1]
     done = _done([*company, *words], said_me or bool(company), more)
     if done is None:
         return None
     value, tense = done
     if tense == "past":
-        back = next((m for m in mentions(text[mention.start : mention.end], today, "back")), mention)
+        back = next(mentions(text[mention.start : mention.end], today, "back"), mention)
         if back.when.first > today:
             return None
         return Fact(f"{spoken(back.when, today)} 한 일", value, merge=True)
@@ -94,8 +102,9 @@ def _done(words: list[str], sure: bool, more: bool) -> tuple[str, str] | None:
     """The plan as a noun phrase, and its tense."""
     if len(words) >= 2 and FUTURE.match(words[-1]) and (stem := stem_of_future(words[-2])):
         return _verb(words[:-2], stem, "now", sure)
-    if len(words) >= 3 and FUTURE.match(" ".join(words[-2:])) and (stem := stem_of_future(words[-3])):
-        return _verb(words[:-3], stem, "now", sure)
+    if len(words) >= 3 and " ".join(words[-2:]) in ("것 같아", "거 같아", "듯 해"):
+        stem = stem_of_future(words[-3])
+        return _verb(words[:-3], stem, "now", sure) if stem else None
     last = words[-1]
     if len(words) >= 2 and PROMISED.match(last) and words[-2].endswith("기로"):
         return _verb(words[:-2], words[-2][:-2], "now", sure)
@@ -125,8 +134,6 @@ def _done(words: list[str], sure: bool, more: bool) -> tuple[str, str] | None:
     stem_tense = plain_stem(last)
     if stem_tense is None:
         return None
-    if last in ("가고", "보고"):
-        return None
     return _verb(words[:-1], stem_tense[0], stem_tense[1], sure)
 
 
@@ -136,7 +143,9 @@ def _event(words: list[str], named: bool) -> tuple[str, str] | None:
     if words[-1] in EVENTS:
         noun = words[-1]
     known = noun in EVENTS or any(noun.endswith(event) for event in EVENTS if len(event) > 1)
-    if not known and (named or noun in NOT_EVENTS or len(noun) < 2):
+    if not known and (named or noun in NOT_EVENTS or noun in OTHERS or len(noun) < 2):
+        return None
+    if not known and len(words) > 1:
         return None
     if noun.endswith(("에", "에서", "한테", "고", "서", "게")) and not known:
         return None
@@ -152,29 +161,35 @@ def _verb(before: list[str], stem: str, tense: str, sure: bool) -> tuple[str, st
         return None
     if stem.endswith("하"):
         doing = stem[:-1]
-        if doing in NOT_DONE or (not doing and not before):
+        done = doing or (before[-1] if before else "")
+        doubled = done[: len(done) // 2] * 2 == done  # 꿀꿀, 두근두근
+        if not done or done in NOT_DONE or done.endswith(SPEECH) or doubled:
             return None
-        if not doing and before and before[-1] in NOT_DONE:
-            return None
-    elif not any(stem.endswith(verb) for verb in PLAN_VERBS if len(verb) > 1) and stem not in PLAN_VERBS:
+        if not doing:
+            before = [*before[:-1], re.sub(r"(?<=\S)[을를]$", "", done)]
+            if before[-1] != done:  # 이별을 했어 -> 이별하기
+                before, stem = before[:-1], before[-1] + "하"
+    elif stem not in PLAN_VERBS and not stem.endswith(LONG_PLAN_VERBS):
         return None
-    if any(_subject(word) for word in before):
-        visit = stem in ("오", "놀러오") and sum(_subject(word) for word in before) == 1
-        if not visit:
-            return None
+    doers = [word for word in before if _subject(word)]
+    if doers and not (len(doers) == 1 and stem in ("오", "놀러오") and doers[0][:-1] in OTHERS):
+        return None
     if not before and (stem in BARE_TALK or not (sure or stem.endswith("하"))):
         return None
     if before and before[0] in NEVER and not sure:
         return None
     if not sure and before in (["일찍"], ["늦게"], ["꼭"], ["또"], ["다시"]):
         return None
-    if before and before[-1].endswith(("고", "어", "아", "려")) and stem in ("하", "보", "주", "오"):
+    helping = stem in ("하", "보", "주", "오")  # 먹어 봐, 쓰려고 해
+    if before and helping and before[-1].endswith(("고", "어", "아", "려")):
         return None
     ended = feeling_form(stem) if stem.endswith("끝나") else noun_form(stem)
     return " ".join([*before, ended]), tense
 
 
 def _subject(word: str) -> bool:
-    """엄마가, 친구는: someone else does it."""
+    """엄마가, 친구는, 길이: someone or something else does it."""
     person = re.sub(r"(?:이|가|은|는|도|께서)$", "", word)
-    return person != word and person in OTHERS
+    if person != word and person in OTHERS:
+        return True
+    return word.endswith(("이", "가")) and word not in KNOWN and not OWN_I.search(word)
