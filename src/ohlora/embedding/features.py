@@ -3,7 +3,7 @@
 Rows of the table, in this order:
 
     0 .. V-1          subwords (byte-pair pieces of the tokenizer)
-    V .. V+H-1        letter runs: 3 to 5 jamo of one word, its borders marked, hashed by CRC-32
+    V .. V+H-1        letter runs: 1 to 4 jamo of one word, its borders marked, hashed by CRC-32
     V+H               present in every rendered memory "[key: value]"
 
 A memory is read in two parts. Its key says which questions it answers and counts in full; the
@@ -27,7 +27,7 @@ MEMORY = re.compile(r"\[([^\[\]:]+): ?(.+)\]", re.DOTALL)
 
 
 class Featurizer:
-    def __init__(self, tokenizer: Tokenizer, buckets: int, runs: tuple[int, int] = (3, 5)) -> None:
+    def __init__(self, tokenizer: Tokenizer, buckets: int, runs: tuple[int, int] = (1, 4)) -> None:
         self.tokenizer, self.buckets, self.runs = tokenizer, buckets, runs
         self.pieces = tokenizer.get_vocab_size()
         self.memory_row = self.pieces + buckets
@@ -44,7 +44,11 @@ class Featurizer:
                 parts.append(part)
                 owners.append((number, is_value))
         found: list[Features] = [([], []) for _ in texts]
-        encodings = self.tokenizer.encode_batch(parts, add_special_tokens=False)
+        # A turn or two is not worth waking the tokenizer's threads.
+        if len(parts) <= 8:
+            encodings = [self.tokenizer.encode(p, add_special_tokens=False) for p in parts]
+        else:
+            encodings = self.tokenizer.encode_batch(parts, add_special_tokens=False)
         for (number, is_value), part, encoding in zip(owners, parts, encodings, strict=True):
             rows, flags = found[number]
             if is_value:
