@@ -118,7 +118,7 @@ def test_it_says_where_it_is_and_ends_cleanly(start: Start, number: int) -> None
     assert server.first_line.startswith("Oh-LoRA is ready at http://127.0.0.1:")
     assert server.get("/health")["status"] == "ok"
     code, out, err, seconds = server.end(number)
-    assert (code, out.strip(), err) == (0, "Stopped.", "") and seconds < 3
+    assert (code, out.strip(), err) == (0, "Stopped.", "") and seconds < 5
 
 
 def test_a_second_server_on_one_folder_is_refused_and_the_first_goes_on(start: Start) -> None:
@@ -174,7 +174,7 @@ def test_ctrl_c_in_mid_reply_stores_what_was_said_as_interrupted(start: Start) -
         heard = [json.loads(line.recv(5)) for _ in range(5)]
         code, _, err, seconds = server.end()
         heard += rest(line)
-    assert (code, err) == (0, "") and seconds < 3
+    assert (code, err) == (0, "") and seconds < 5
     assert heard[-1]["type"] == "done" and heard[-1]["reason"] == "interrupted"
     said = "".join(event["text"] for event in heard if event["type"] == "token")
     message = start().get(f"/api/sessions/{session}/messages")["messages"][1]

@@ -329,7 +329,7 @@ def test_closing_stores_running_turns_as_interrupted(companion: Companion, engin
         await asyncio.sleep(0.05)
         started = time.perf_counter()
         await hub.close(2.0)
-        assert time.perf_counter() - started < 1.0
+        assert time.perf_counter() - started < 2.0
         events = await listening
         assert events[-1]["reason"] == "interrupted"
         message = companion.store.sessions.messages(turn.session_id)[0][1]
@@ -351,7 +351,7 @@ def test_closing_does_not_wait_for_an_engine_that_hangs(
         await asyncio.sleep(0.05)
         started = time.perf_counter()
         await hub.close(0.2)
-        assert time.perf_counter() - started < 1.0
+        assert time.perf_counter() - started < 2.0
         events = await listening
         assert events[-1]["reason"] == "interrupted"
         message = companion.store.sessions.messages(turn.session_id)[0][1]
