@@ -364,7 +364,7 @@ def test_closing_does_not_wait_for_an_engine_that_hangs(
 
 
 def test_a_session_is_deleted_only_after_its_reply_ended(
-    companion: Companion, engine: Teller
+    companion: Companion, engine: Teller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
         engine.gate = threading.Semaphore(2)
@@ -373,6 +373,13 @@ def test_a_session_is_deleted_only_after_its_reply_ended(
         await hub.stop_session(turn.session_id)
         assert turn.closed and turn.items[-1]["reason"] == "interrupted"
         await hub.stop_session("nothing runs here")
+        monkeypatch.setattr("ohlora.server.turns.PREDECESSOR_SECONDS", 0.05)
+        engine.deaf = True
+        turn = await hub.start(turn.session_id, "다시")
+        with pytest.raises(Busy):
+            await hub.stop_session(turn.session_id)
+        engine.gate.release(100)
+        await turn.over.wait()
 
     run(test)
 

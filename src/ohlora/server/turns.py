@@ -168,11 +168,17 @@ class TurnHub:
         return turn is not None
 
     async def stop_session(self, session_id: str) -> None:
-        """Stop what runs in a session and wait for it, before the session is deleted."""
+        """Stop what runs in a session and wait for it, before the session is deleted.
+
+        Raises Busy when an engine does not let go of it in time.
+        """
         turn = self._latest.get(session_id)
         if turn is not None:
             turn.stop.set()
-            await asyncio.wait_for(turn.over.wait(), PREDECESSOR_SECONDS)
+            try:
+                await asyncio.wait_for(turn.over.wait(), PREDECESSOR_SECONDS)
+            except TimeoutError:
+                raise Busy from None
 
     def generate(self, work: Work[Item]) -> Job[Item]:
         """Run a generation that belongs to its caller: no session, no log. Raises Busy.

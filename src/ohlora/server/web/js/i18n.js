@@ -2,7 +2,8 @@
  * Korean and English. `say(node, "text", key)` fills a node now and again when the language changes.
  *
  * Strings live in strings.js. {name} in a string is an argument; {name|이/가} adds the Korean
- * particle that fits the argument's last letter. An argument {key: "..."} is itself a string here.
+ * particle that fits the argument's last letter. {name} is always hers, in the page's language.
+ * An argument {key: "..."} is itself a string here.
  */
 
 import { strings } from "./strings.js";
@@ -11,8 +12,14 @@ import { prefs } from "./prefs.js";
 /** @type {"ko" | "en"} */
 let language = document.documentElement.lang === "ko" ? "ko" : "en";
 const listeners = new Set();
+let names = { ko: "오로라", en: "Oh-LoRA" };
 
 export const currentLanguage = () => language;
+
+/** @param {{ko: string, en: string}} hers */
+export const setNames = (hers) => {
+  names = hers;
+};
 
 /** @param {() => void} listener called after the language changed */
 export const onLanguage = (listener) => listeners.add(listener);
@@ -30,7 +37,7 @@ export function t(key, args = {}) {
   const text = strings[language][key];
   if (text === undefined) throw new Error(`strings.js has no ${language} "${key}"`);
   return text.replace(/\{(\w+)(?:\|([^}/]+)\/([^}]+))?\}/g, (_, name, withCoda, without) => {
-    const arg = args[name] ?? "";
+    const arg = (name === "name" ? names[language] : args[name]) ?? "";
     const value = arg.key ? t(arg.key) : `${arg}`;
     return withCoda ? value + (endsInConsonant(value) ? withCoda : without) : value;
   });

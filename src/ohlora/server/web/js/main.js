@@ -1,7 +1,7 @@
 /** Puts the page together: asks the server who she is, then connects views and conversation. */
 
 import { byId, el } from "./dom.js";
-import { currentLanguage, errorText, fillPage, onLanguage, say, setLanguage, t } from "./i18n.js";
+import { currentLanguage, errorText, fillPage, onLanguage, say, setLanguage, setNames, t } from "./i18n.js";
 import { api } from "./net/api.js";
 import { Socket } from "./net/socket.js";
 import { prefs } from "./prefs.js";
@@ -48,21 +48,21 @@ async function start() {
     failed(error);
     return;
   }
-  const { name } = info.persona;
+  setNames(info.persona.names);
+  fillPage();
   const socket = new Socket();
   const conversation = new Conversation(socket);
   const book = new MemoryBook();
   const composer = new Composer(info.limits.text_chars);
   const banner = new Banner(() => socket.retryNow());
-  byId("name").textContent = name;
-  const entitle = () => (document.title = `${t("app.title", { name })} · Oh-LoRA`);
+  const entitle = () => (document.title = `${t("app.title")} · Oh-LoRA`);
   onLanguage(entitle);
   entitle();
 
-  new Log(conversation, book, info.persona);
+  new Log(conversation, book, info.persona.greetings);
   new SessionsPanel(conversation);
-  new MemoryPanel(book, name);
-  new Her(conversation, info.face, name);
+  new MemoryPanel(book);
+  new Her(conversation, info.face);
 
   composer.addEventListener("send", ({ detail }) => conversation.say(detail));
   composer.addEventListener("stop", () => conversation.stop());

@@ -15,10 +15,8 @@ export class Her {
   /**
    * @param {import("../talk/conversation.js").Conversation} conversation
    * @param {import("../face/lattice.js").Manifest} manifest
-   * @param {string} name
    */
-  constructor(conversation, manifest, name) {
-    this.name = name;
+  constructor(conversation, manifest) {
     this.canvas = byId("face");
     this.mood = byId("mood-text");
     this.connected = true;
@@ -98,7 +96,6 @@ export class Her {
     say(this.canvas, "label", [
       "face.description",
       {
-        name: this.name,
         eyes: { key: `face.eyes.${level(eyes, -1.5, 0.6)}` },
         mouth: { key: `face.mouth.${level(mouth, -0.7, 0.6)}` },
         pose: { key: `face.pose.${away ? "away" : "straight"}` },

@@ -1,7 +1,7 @@
 /** The list of messages: history, what is said now, older pages on scrolling up, days between. */
 
 import { byId, el } from "../dom.js";
-import { dayName, onLanguage } from "../i18n.js";
+import { currentLanguage, dayName, onLanguage } from "../i18n.js";
 import { MessageView } from "./message.js";
 
 const NEAR_END_PX = 90;
@@ -10,12 +10,12 @@ export class Log {
   /**
    * @param {import("../talk/conversation.js").Conversation} conversation
    * @param {import("../talk/memories.js").MemoryBook} book
-   * @param {{name: string, greeting: string}} persona
+   * @param {{ko: string, en: string}} greetings
    */
-  constructor(conversation, book, persona) {
+  constructor(conversation, book, greetings) {
     this.conversation = conversation;
     this.book = book;
-    this.persona = persona;
+    this.greetings = greetings;
     this.scroller = byId("log");
     this.list = byId("messages");
     this.older = byId("older");
@@ -45,7 +45,11 @@ export class Log {
       ([entry]) => entry.isIntersecting && !this.older.hidden && this.#loadOlder(),
       { root: this.scroller, rootMargin: "200px 0px 0px 0px" },
     ).observe(this.older);
-    onLanguage(() => this.#days());
+    onLanguage(() => {
+      this.#days();
+      this.welcome.replaceChildren();
+      this.#greet(!this.welcome.hidden);
+    });
   }
 
   // History
@@ -87,7 +91,7 @@ export class Log {
     const view = this.#make(message.role, new Date(message.created));
     view.setText(message.text);
     view.setState(message.status);
-    if (message.status === "streaming" && !message.text) view.waitForText(this.persona.name);
+    if (message.status === "streaming" && !message.text) view.waitForText();
     for (const use of message.memories ?? []) view.addMemory(use);
     if (message.role === "assistant" && message.response_id) {
       this.views.set(message.response_id, view);
@@ -96,8 +100,7 @@ export class Log {
   }
 
   #make(role, created = new Date()) {
-    const author = role === "assistant" ? this.persona.name : null;
-    return new MessageView(role, { author, created, book: this.book });
+    return new MessageView(role, created, this.book);
   }
 
   // Now
@@ -137,7 +140,7 @@ export class Log {
     }
     const view = this.#make("assistant");
     view.asked = this.views.get(clientId)?.text.data ?? null;
-    view.waitForText(this.persona.name);
+    view.waitForText();
     view.setState("streaming");
     this.views.set(turn.responseId, view);
     this.#append(view);
@@ -163,7 +166,7 @@ export class Log {
     } else if (event.type === "done") {
       view.setText(turn.text);
       view.setState(turn.status);
-      if (turn.status === "complete") view.announce(this.persona.name);
+      if (turn.status === "complete") view.announce();
     } else if (turn.text.length >= turn.known) view.setText(turn.text);
     if (this.atEnd) this.toEnd();
   }
@@ -206,7 +209,7 @@ export class Log {
       el("button", { type: "button", class: "starter", lang: "ko", say: `chat.starter.${n}`, onclick: start }),
     );
     this.welcome.append(
-      el("p", { class: "greeting", lang: "ko", dir: "auto" }, this.persona.greeting),
+      el("p", { class: "greeting", dir: "auto" }, this.greetings[currentLanguage()]),
       el("div", { class: "starters" }, ...starters),
     );
   }

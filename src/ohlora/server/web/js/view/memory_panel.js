@@ -12,13 +12,9 @@ const TYPING_PAUSE_MS = 200;
 /** @typedef {import("../net/api.js").Memory} Memory */
 
 export class MemoryPanel {
-  /**
-   * @param {import("../talk/memories.js").MemoryBook} book
-   * @param {string} name hers
-   */
-  constructor(book, name) {
+  /** @param {import("../talk/memories.js").MemoryBook} book */
+  constructor(book) {
     this.book = book;
-    this.name = name;
     this.list = byId("memory-list");
     this.search = byId("memory-search");
     this.past = byId("memory-all");
@@ -26,7 +22,6 @@ export class MemoryPanel {
     this.count = byId("memory-count");
     this.asked = 0; // only the latest search may fill the list
     this.panel = panel("memory", "open-memory", () => this.refresh());
-    say(byId("memory-lead"), "text", ["memory.lead", { name }]);
     byId("memory-add").append(memoryForm(null, (key, value) => this.#add(key, value), null));
     byId("memory-undo").addEventListener("click", () => this.#undo(null));
     let timer = 0;
@@ -94,8 +89,7 @@ export class MemoryPanel {
   }
 
   #badges(memory, live) {
-    const whose = ["memory.subject." + memory.subject, { name: this.name }];
-    const badges = [el("span", { class: "badge", say: whose })];
+    const badges = [el("span", { class: "badge", say: `memory.subject.${memory.subject}` })];
     if (!live) badges.push(el("span", { class: "badge", say: "memory.expired" }));
     else if (memory.expires) {
       const date = dayName(new Date(new Date(memory.expires).getTime() - 1)); // up to, not including

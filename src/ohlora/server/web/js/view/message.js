@@ -8,10 +8,10 @@ import { announce, toast } from "./toasts.js";
 export class MessageView {
   /**
    * @param {"user" | "assistant"} role
-   * @param {{author: string | null, created: Date, book: import("../talk/memories.js").MemoryBook}} options
-   *   author null: the person themself
+   * @param {Date} created
+   * @param {import("../talk/memories.js").MemoryBook} book
    */
-  constructor(role, { author, created, book }) {
+  constructor(role, created, book) {
     this.role = role;
     this.book = book;
     this.created = created;
@@ -20,13 +20,11 @@ export class MessageView {
     this.chips = el("ul", { class: "chips", hidden: true });
     this.note = el("span", { class: "note" });
     this.time = el("time", { datetime: created.toISOString() }, clockTime(created));
-    const name = author
-      ? el("span", { class: "visually-hidden" }, author)
-      : el("span", { class: "visually-hidden", say: "chat.you" });
+    const author = role === "user" ? "chat.you" : "chat.she";
     this.node = el(
       "li",
       { class: `message ${role}` },
-      name,
+      el("span", { class: "visually-hidden", say: author }),
       this.bubble,
       this.chips,
       el("div", { class: "meta" }, this.note, this.time, this.#copyButton()),
@@ -50,13 +48,13 @@ export class MessageView {
     else this.text.data = text;
   }
 
-  /** Three dots until the first word comes. @param {string} author */
-  waitForText(author) {
+  /** Three dots until the first word comes. */
+  waitForText() {
     this.bubble.append(
       el(
         "span",
         { class: "dots" },
-        el("span", { class: "visually-hidden", say: ["chat.typing", { name: author }] }),
+        el("span", { class: "visually-hidden", say: "chat.typing" }),
         ...[1, 2, 3].map(() => el("i", { "aria-hidden": "true" })),
       ),
     );
@@ -106,9 +104,9 @@ export class MessageView {
     );
   }
 
-  /** The finished reply, once; tokens on their way stay silent. @param {string} author */
-  announce(author) {
-    if (this.text.data) announce(t("chat.announce", { name: author, text: this.text.data }), "ko");
+  /** The finished reply, once; tokens on their way stay silent. */
+  announce() {
+    if (this.text.data) announce(t("chat.announce", { text: this.text.data }), "ko");
   }
 }
 
