@@ -138,8 +138,10 @@ def _told(row: Row, report: Report, paths: dict[File, Path]) -> Imported:
 
 
 def _worth_telling(report: Report) -> list[Finding]:
+    """What is wrong first, then notes."""
     several = report.status in ("partial", "damaged", "wrong-variant")
-    return [f for f in report.findings if f.en or (several and f.status == "missing")]
+    told = [f for f in report.findings if f.en or (several and f.status == "missing")]
+    return sorted(told, key=lambda finding: finding.status == "ok")
 
 
 def _take(

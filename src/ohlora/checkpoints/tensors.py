@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
+import pickletools
 import struct
 import warnings
 import zipfile
@@ -210,21 +210,18 @@ def _load_plain(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore", UserWarning)  # torch remarks on odd pickle protocols
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        found = _unknown_name(str(error))
+        name = _foreign_call(path)
+        if not name:
+            raise _not_torch(path, error) from error
         raise CheckpointError(
             path,
-            f"refused: expected tensors and plain data, found {found}; a file that runs code "
-            "is never opened.",
-            f"열지 않았어요. 텐서만 있어야 하는데 {found}이(가) 들어 있어요. "
-            "코드를 실행하는 파일은 절대 열지 않아요.",
+            f"refused: expected tensors and plain data, found a call of {name}; a file that runs "
+            "code is never opened.",
+            f"열지 않았어요. 텐서만 있어야 하는데 {name} 호출이 들어 있어요. 코드를 실행하는 "
+            "파일은 절대 열지 않아요.",
         ) from error
     except BROKEN as error:
-        reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise damaged(
-            path,
-            f"expected a PyTorch checkpoint, found something else ({reason})",
-            f"PyTorch 체크포인트가 아니에요({reason})",
-        ) from error
+        raise _not_torch(path, error) from error
     if not isinstance(loaded, dict):
         raise CheckpointError(
             path,
@@ -249,10 +246,42 @@ def _check_zip(path: Path) -> None:
         )
 
 
-def _unknown_name(message: str) -> str:
-    """The function or class that torch refused, out of its long message."""
-    match = re.search(r"(?:GLOBAL|Unsupported global|class|function) `?([\w.]+)`?", message)
-    return f"a call of {match[1]}" if match else "other objects"
+def _foreign_call(path: Path) -> str:
+    """The first function or class that a refused pickle names, read without running it."""
+    strings: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(_pickle_bytes(path)):
+            if opcode.name == "STACK_GLOBAL" and len(strings) >= 2:
+                name = ".".join(strings[-2:])
+            elif opcode.name in ("GLOBAL", "INST"):
+                name = str(argument).replace(" ", ".")
+            else:
+                strings += [argument] if isinstance(argument, str) else []
+                continue
+            if not name.startswith(("torch.", "collections.OrderedDict")):
+                return name
+    except (ValueError, LookupError, StopIteration, zipfile.BadZipFile, OSError):
+        pass  # no pickle at all
+    return ""
+
+
+def _pickle_bytes(path: Path) -> bytes:
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as stream:
+            return stream.read(HEADER_LIMIT)
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        with archive.open(name) as entry:
+            return entry.read(HEADER_LIMIT)
+
+
+def _not_torch(path: Path, error: Exception) -> CheckpointError:
+    reason = type(error).__name__
+    return damaged(
+        path,
+        f"expected a PyTorch checkpoint, found something else ({reason})",
+        f"PyTorch 체크포인트가 아니에요({reason})",
+    )
 
 
 TORCH_DTYPES = {
