@@ -78,6 +78,11 @@ class Database:
             finally:
                 self._writing = False
 
+    def checkpoint(self) -> None:
+        """Move the log into the file and empty it: what was erased is erased on disk."""
+        with self._lock, explained(self.path):
+            self._db.execute("pragma wal_checkpoint(truncate)")
+
     def close(self) -> None:
         with self._lock:
             self._db.close()

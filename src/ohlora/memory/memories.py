@@ -24,6 +24,7 @@ SHOWN = ("id", "key", "value", "text", "subject", "created", "updated", "expires
     "source_message_id",
     "source_text",
 )
+SHOWN_STATE = ("key", "value", "date", "span", "deleted")  # what a person would see changed
 SAME = ("subject", "key", "date", "span")  # what makes two memories the same one
 STATE = ("subject", "key", "value", "date", "span", "expires", "source_message_id", "deleted")
 
@@ -79,6 +80,10 @@ class Memories:
     def __init__(self, db: Database, owner: Owner, clock: Clock) -> None:
         self._db, self.owner, self._clock = db, owner, clock
         self._own = (owner.user, owner.persona)
+
+    def at(self, moment: datetime) -> Memories:
+        """The same memories, with `moment` as now."""
+        return Memories(self._db, self.owner, lambda: moment)
 
     def remember(
         self,
@@ -193,6 +198,17 @@ class Memories:
                 (*self._own, last["change_id"]),
             )
             return Undone(last["action"], self._get(db, last["memory_id"]))
+
+    def purge(self) -> int:
+        """Erase deleted and expired memories for good, with their history; returns how many."""
+        with self._db.write() as db:
+            gone = db.execute(
+                f"delete from memories as m where m.user_id = ? and m.persona_id = ? "
+                f"and not ({LIVE})",
+                (*self._own, instant(self._clock())),
+            ).rowcount
+        self._db.checkpoint()
+        return gone
 
     def get(self, memory_id: int) -> MemoryRecord:
         with self._db.read() as db:

@@ -12,7 +12,16 @@ from datetime import date
 from ohlora.memory.dates import mentions
 from ohlora.memory.extract.clauses import Clause, Fact
 from ohlora.memory.extract.tastes import VAGUE
-from ohlora.memory.extract.words import CALLED, FILLERS, KNOWN, PEOPLE, REGIONS, YOU, words
+from ohlora.memory.extract.words import (
+    CALLED,
+    FILLERS,
+    FIRST_PERSON,
+    KNOWN,
+    PEOPLE,
+    REGIONS,
+    YOU,
+    words,
+)
 
 
 def _forms(stem: str, polite: str, plain: str, linked: str) -> dict[str, str]:
@@ -50,7 +59,7 @@ COMPANY = re.compile(
     r"(?:회사|전자|은행|병원|그룹|스타트업|기업|공사|증권|카카오|네이버|쿠팡|연구소|방송국|출판사)$"
 )
 ALLERGY = re.compile(
-    r"^(?P<what>\S{1,8}(?:\s\S{1,4})?)\s?(?:알레르기|알러지)(?:가|도)?"
+    r"^(?P<what>\S{1,8}?(?:\s\S{1,4}?)?)(?:에)?\s?(?:알레르기|알러지)(?:가|도)?"
     r"(?:\s(?:있(?:어|어요|음|다|는데|거든|거든요|습니다)|심해|심해요)|야|예요|임|인데)$"
 )
 BECOMING = re.compile(
@@ -116,15 +125,15 @@ def _told(verb: str, what: str, particle: str) -> Iterator[Fact]:
         yield Fact("직업", f"{what} 알바")
     elif verb == "일" and particle in ("으로", "로"):
         yield Fact("직업", what)
-    elif verb in ("일", "근무") and particle == "에서":
+    elif verb in ("일", "근무") and particle == "에서" and what not in ("집", "회사"):
         yield Fact("회사", what)
 
 
 def _plain(what: str) -> bool:
     """No person, nothing vague, no manner or negation in it."""
-    if any(word in PEOPLE or word in YOU or word in VAGUE for word in what.split()):
+    if any(word in FIRST_PERSON | PEOPLE | YOU | VAGUE for word in what.split()):
         return False
-    return not re.search(r"(?:랑|하고|게|히|안|못|없이)$", what)
+    return not re.search(r"(?:랑|하고|게|히|안|못|없이|로서|려고|위주)\b", what)
 
 
 def _is_place(word: str) -> bool:

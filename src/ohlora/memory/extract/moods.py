@@ -120,7 +120,7 @@ def mood(clause: Clause) -> Iterator[Fact]:
 
 
 DYING = re.compile(r"^(?:죽겠|미치겠|돌겠|쓰러지겠|뒤지겠)")
-TAKEN_BACK = re.compile(r"겠|보[여이인]|않|아니|없어졌|나았|다 나|때|던|날|사람")
+TAKEN_BACK = re.compile(r"겠|보[여이인]|않|아니|없어졌|나았|다 나|때|던|날|사람|다니")
 
 
 def _feeling(word: str, last: bool) -> str | None:

@@ -14,6 +14,7 @@ from ohlora.memory.extract.words import (
     KINDS,
     KNOWN,
     NO_VALUES,
+    OTHERS,
     PEOPLE,
     TIERS,
     words,
@@ -91,7 +92,9 @@ def liked_thing(said: list[str], first_person: bool) -> str | None:
         return None
     if last in PEOPLE or last.endswith(("안", "게", "걸", "건지", "고")):
         return None
-    if any(word in PEOPLE or word in VAGUE for word in before):
+    if any(word in PEOPLE or word in VAGUE for word in before) or last.endswith("듯"):
+        return None
+    if any(re.sub(r"(?:은|는|이|가)$", "", word) in OTHERS for word in before):
         return None
     if before and last in ("거", "것") and before[-1].endswith("는"):  # 노래 부르는 거
         stem = before[-1][:-1]
