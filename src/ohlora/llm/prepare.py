@@ -29,11 +29,11 @@ from ohlora.errors import CheckpointError, OhloraError, StoreError
 from ohlora.llm.adapter import adapter_digest, merge, read_adapter
 from ohlora.llm.convert import write_ct2
 from ohlora.llm.engine import Progress
-from ohlora.llm.gguf_base import GGUF_SHA256, assemble, read_base, to_sentencepiece
+from ohlora.llm.gguf_base import GGUF_SHA256, load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded, home
 
 RECIPE = "1"  # raise it when the written model changes
-NEEDED_BYTES = 400_000_000  # the assembled base and the model, side by side for a while
+NEEDED_BYTES = 150_000_000
 TERMS = (
     "Gemma is provided under and subject to the Gemma Terms of Use "
     "found at https://ai.google.dev/gemma/terms"
@@ -125,11 +125,10 @@ def _write_model(
 ) -> None:
     lora = read_adapter(adapter)
     tokens = read_tokens(tokenizer)
-    gguf = folder / "base.gguf"
-    assemble(gguf, lambda what, part: progress(what, 0.3 * part), parts)
+    data = load_parts(lambda what, part: progress(what, 0.3 * part), parts)
     progress("unpacking the base model", 0.3)
-    base = read_base(gguf, [to_sentencepiece(token) for token in tokens])
-    gguf.unlink()
+    base = read_base(data, [to_sentencepiece(token) for token in tokens])
+    del data
     progress("joining her adapter", 0.6)
     tensors = merge(base.tensors, lora)
     progress("writing the int8 model", 0.7)

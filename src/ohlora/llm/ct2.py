@@ -1,0 +1,237 @@
+"""The CPU default: CTranslate2 int8, one token at a time, no torch.
+
+A worker thread inside CTranslate2 decodes and calls back after each token; the callback answers
+whether to go on. `generate` turns these calls into an iterator of text.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import random
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ohlora.dialogue.prompt import STOP_MARK, Prompt
+from ohlora.errors import CheckpointError, EngineError
+from ohlora.llm.decode import StopText, TokenText
+from ohlora.llm.engine import Finish, Progress, Sampling
+from ohlora.llm.prepare import prepare
+
+CONTEXT_TOKENS = 512  # prompt and answer; her training saw short turns only
+MOST_ANSWERS = 2  # answers at the same time; more wait their turn
+_open_engines: weakref.WeakSet[CT2Engine] = weakref.WeakSet()
+_SILENT = ("<pad>", "<bos>", "<unk>")  # never sampled
+
+
+class CT2Engine:
+    """A CTranslate2 model folder with its tokenizer.json. Threads may share one engine."""
+
+    def __init__(self, folder: Path, name: str, threads: int | None = None) -> None:
+        """threads: cores per answer; by default up to four. Raises CheckpointError."""
+        import ctranslate2
+        from tokenizers import Tokenizer
+
+        self.id = f"ct2-int8:{name}"
+        self.context_tokens = CONTEXT_TOKENS
+        self.folder = folder
+        self.threads = threads or min(4, os.cpu_count() or 1)
+        self._ct2: Any = ctranslate2
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise CheckpointError(
+                folder / "tokenizer.json", f"not a tokenizer ({error}): delete the folder."
+            ) from error
+        self._model = self._load()
+        self._seeding = threading.Lock()
+        self._places = threading.BoundedSemaphore(MOST_ANSWERS)
+        self._running: dict[threading.Event, Any] = {}  # "nobody listens": its model
+        _open_engines.add(self)
+
+    def close(self) -> None:
+        """Stop what runs and free the model; the engine answers no more."""
+        for left in list(self._running):
+            left.set()
+        self._running.clear()
+        self._model = None
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode(_utf8(text)).ids)
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, stopped: Callable[[], bool]
+    ) -> Generator[str, None, Finish]:
+        """Yield pieces of the answer; return why it ended. Raises EngineError."""
+        while not self._places.acquire(timeout=0.05):
+            if stopped():
+                return "stopped"
+        try:
+            return (yield from self._answer(prompt, sampling, stopped))
+        finally:
+            self._places.release()
+
+    def _answer(
+        self, prompt: Prompt, sampling: Sampling, stopped: Callable[[], bool]
+    ) -> Generator[str, None, Finish]:
+        steps: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def on_step(step: Any) -> bool:
+            steps.put(step)
+            return left.is_set() or stopped()
+
+        tokens, shown = TokenText(), StopText([STOP_MARK])
+        limit = min(sampling.max_new_tokens, CONTEXT_TOKENS // 2)
+        count, ended = 0, False
+        result = self._start(prompt, limit, sampling, on_step, left)
+        try:
+            for token in _until_done(steps, result):
+                if stopped():
+                    return "stopped"
+                if token == "<eos>":
+                    ended = True
+                    break
+                count += 1
+                if piece := shown.feed(tokens.feed(token)):
+                    yield piece
+                if shown.ended:
+                    return "stop"
+            if piece := shown.finish():
+                yield piece
+            return "stop" if ended or count < limit else "length"
+        finally:  # a worker must not outlive its model: wait for the token it is at
+            left.set()
+            with suppress(RuntimeError, ValueError):
+                result.result()
+            self._running.pop(left, None)
+
+    def _prompt_tokens(self, prompt: Prompt, limit: int) -> list[str]:
+        """<bos> and the prompt. Of one too long, the end of what the user typed is kept."""
+        room = CONTEXT_TOKENS - limit - 1
+        text, user = prompt.completion(), prompt.user
+        encoding = self._tokenizer.encode(_utf8(text))
+        while len(encoding.ids) > room and user:
+            user = user[len(user) // 8 + 1 :]
+            text = Prompt(user, prompt.memories).completion()
+            encoding = self._tokenizer.encode(_utf8(text))
+        return ["<bos>", *encoding.tokens[-room:]]
+
+    def _start(
+        self,
+        prompt: Prompt,
+        limit: int,
+        sampling: Sampling,
+        on_step: Callable[[Any], bool],
+        left: threading.Event,
+    ) -> Any:
+        """Queue the request; returns CTranslate2's handle on the running generation."""
+        if self._model is None:
+            raise _failed(RuntimeError("the engine is closed"))
+        model = self._model
+        options: dict[str, Any] = {"sampling_topk": 1}
+        if sampling.temperature > 0:
+            options = {
+                "sampling_topk": sampling.top_k,
+                "sampling_topp": sampling.top_p,
+                "sampling_temperature": sampling.temperature,
+            }
+            if sampling.seed is not None:
+                model = self._seeded(sampling.seed)
+        tokens = self._prompt_tokens(prompt, limit)
+        try:
+            (result,) = model.generate_batch(
+                [tokens],
+                asynchronous=True,
+                beam_size=1,
+                max_length=limit,
+                repetition_penalty=sampling.repetition_penalty,
+                suppress_sequences=[[token] for token in _SILENT],
+                end_token="<eos>",
+                return_end_token=True,
+                include_prompt_in_result=False,
+                callback=on_step,
+                **options,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise _failed(error) from error
+        self._running[left] = model
+        self._model = model  # whoever comes next queues behind; the old copy goes when unused
+        return result
+
+    def _load(self) -> Any:
+        try:
+            return self._ct2.Generator(
+                str(self.folder),
+                device="cpu",
+                compute_type="int8",
+                inter_threads=1,
+                intra_threads=self.threads,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                self.folder,
+                f"the model cannot be loaded ({error}): delete this folder and start again.",
+                f"모델을 읽을 수 없어요({error}). 이 폴더를 지우고 다시 시작해 주세요.",
+            ) from error
+
+    def _seeded(self, seed: int) -> Any:
+        """The model loaded anew, with random numbers that start at seed.
+
+        CTranslate2 seeds a worker thread at its first draw and never again, so a repeatable
+        answer needs a new worker (some 50 ms); the one throw-away token makes it draw.
+        """
+        with self._seeding:
+            self._ct2.set_random_seed(seed % 2**32)
+            model = self._load()
+            model.generate_batch([["<bos>"]], max_length=1, sampling_topk=2)
+            self._ct2.set_random_seed(random.getrandbits(32))
+        return model
+
+
+def load_embedded(progress: Progress) -> CT2Engine:
+    """The embedded model, prepared on the first call. Raises CheckpointError, StoreError."""
+    folder = prepare(progress)
+    return CT2Engine(folder, f"gemma-3-270m+ohlora@{folder.name.removeprefix('llm-')[:8]}")
+
+
+@atexit.register
+def _close_all() -> None:
+    """A worker that lets go of its last callback after Python's end would abort the process."""
+    for engine in list(_open_engines):
+        engine.close()
+
+
+def _until_done(steps: queue.SimpleQueue[Any], result: Any) -> Iterator[str]:
+    """Tokens as they come, until the last one. Raises EngineError when decoding failed."""
+    while True:
+        try:
+            step = steps.get(timeout=0.1)
+        except queue.Empty:
+            if not (result.done() and steps.empty()):
+                continue
+            try:
+                result.result()
+            except (RuntimeError, ValueError) as error:
+                raise _failed(error) from error
+            return
+        yield step.token
+        if step.is_last:
+            return
+
+
+def _utf8(text: str) -> str:
+    """Text without lone surrogates, which have no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _failed(error: Exception) -> EngineError:
+    return EngineError(
+        f"The language model failed ({error}): try again, and restart if it keeps failing.",
+        f"언어 모델이 답하지 못했어요({error}). 다시 해 보고, 계속되면 다시 시작해 주세요.",
+    )
