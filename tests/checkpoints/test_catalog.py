@@ -140,3 +140,11 @@ def test_a_broken_catalog_is_one_sentence(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(CheckpointError, match="not a catalog"):
         load_catalog(path)
+
+
+def test_the_page_of_models_is_written_from_the_catalog(published: dict[str, Row]) -> None:
+    """Made by `python -m ohlora.checkpoints.page > docs/models.md`."""
+    from ohlora.checkpoints.page import models_page
+
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    assert page.read_text("utf-8") == models_page(published.values())
