@@ -30,7 +30,7 @@ from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent,
 from ohlora.expression import v1_expression
 from ohlora.face import Lattice, load_face
 from ohlora.lines import Lines, load_lines
-from ohlora.llm import Engine, Progress, Sampling, load_engine
+from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, extract
 from ohlora.memory.recall import Recall, Recalled
@@ -43,6 +43,10 @@ HISTORY = 12  # messages a chat model is shown
 V1_TOTAL_TOKENS = 80  # v1 limits prompt and answer together
 V1_THRESHOLD = 0.6
 MODES = ("default", "v1")
+INTERNAL = (
+    "Something broke inside while she answered: send the message again, and please report it.",
+    "답하는 중에 내부 오류가 났어요. 다시 보내 보고, 계속되면 알려 주세요.",
+)
 
 Clock = Callable[[], datetime]  # aware, in the user's time zone
 
@@ -53,7 +57,7 @@ class Spoken:
 
     text: str
     source: Literal["llm", "lines"]
-    finish: Literal["stop", "length", "stopped"]
+    finish: Finish
     completion_tokens: int = 0
     tags: tuple[str, ...] = ()  # v1 mode only: "[key: value]" the answer carried
 
@@ -116,7 +120,10 @@ class Companion:
                 yield event
         except OhloraError as error:
             ending = ErrorEvent(error.code, error.en, error.ko)
-        finally:  # also when a listener closes us or a bug passes through
+        except Exception:  # a bug: the listener learns that it ends here, the face above logs it
+            ending = ErrorEvent("internal", *INTERNAL)
+            raise
+        finally:  # also when a listener closes us
             status = ending.reason if isinstance(ending, Done) else "crashed"
             self.store.finish_turn(response_id, status, source, expression, ending.fields())
         yield ending
@@ -198,7 +205,7 @@ class Companion:
         tokens = 0
         for trial in range(TRIALS):
             stream = AnswerStream(slots)
-            finish = "stop"
+            finish: Finish = "stop"
             pieces = self.engine.generate(prompt, replace(sampling, seed=seed + trial), stopped)
             while not stream.ended:
                 try:

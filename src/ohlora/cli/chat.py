@@ -43,7 +43,7 @@ def chat(
     with load_companion(
         persona=persona, engine=engine, encoder=encoder, mode=mode, progress=progress_bar()
     ) as companion:
-        session_id = session or companion.store.create_session().id
+        session_id = session or companion.store.sessions.create().id
         if once:
             if not turn(companion, session_id, once, as_json):
                 raise typer.Exit(1)

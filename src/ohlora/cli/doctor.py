@@ -89,11 +89,19 @@ def check_persona() -> Finding:
     )
 
 
-def check_model() -> Iterator[Finding]:
-    from ohlora.checkpoints.embedded import states
+def check_models() -> Iterator[Finding]:
+    from ohlora.checkpoints.catalog import load_catalog
+    from ohlora.checkpoints.embedded import check_embedded
+    from ohlora.checkpoints.state import state_of
 
-    for state in states(deep=True):
-        yield Finding(state.name, state.ok, state.found, state.advice)
+    for row in load_catalog().values():
+        if row.kind != "embedded":
+            continue
+        state = state_of(row)
+        if state.status == "ready":
+            check_embedded(row)
+        found = f"{row.id} {state.status}, {state.bytes / 1e6:.0f} MB"
+        yield Finding("model", state.status == "ready", found, say(state.en, state.ko))
 
 
 def check_port(port: int) -> Finding:
@@ -118,7 +126,7 @@ def examine(port: int) -> Iterator[Finding]:
         ("disk", check_disk),
         ("database", check_database),
         ("persona", check_persona),
-        ("models", check_model),
+        ("model", check_models),
         ("port", lambda: check_port(port)),
     ]
     for what, check in checks:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ohlora.cli.output import language, progress_bar
+
+if TYPE_CHECKING:
+    from ohlora.companion import Companion
 
 
 def serve(
@@ -24,6 +28,14 @@ def serve(
     face: Annotated[
         str, typer.Option(help="embedded, pack:FOLDER, or generator:FILE;z=FILE.")
     ] = "embedded",
+    token: Annotated[
+        str,
+        typer.Option(envvar="OHLORA_TOKEN", help="Access token; made and kept when left out."),
+    ] = "",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name the server may be called by, such as a proxy's; repeatable."),
+    ] = None,
     mode: Annotated[str, typer.Option(help="default, or v1: exactly as published.")] = "default",
 ) -> None:
     """Serve the page and the OpenAI-style API on this machine.
@@ -35,7 +47,7 @@ def serve(
     from ohlora.companion import load_companion
     from ohlora.server.run import run
 
-    def load():
+    def load() -> AbstractContextManager[Companion]:
         return load_companion(
             persona=persona,
             engine=engine,
@@ -45,4 +57,12 @@ def serve(
             progress=progress_bar(),
         )
 
-    run(load, host=host, port=port, open_browser=browser, language=language())
+    run(
+        load,
+        host=host,
+        port=port,
+        open_browser=browser,
+        language=language(),
+        token=token or None,
+        allowed_hosts=tuple(allow_host or ()),
+    )
