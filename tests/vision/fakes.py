@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from ohlora.models.mtcnn import Faces
+from ohlora.vision.parse import TorchParser
 from ohlora.vision.stages import FaceParser
 
 
@@ -64,7 +65,7 @@ class BandParser(nn.Module):
 
 
 def fake_parser() -> FaceParser:
-    return FaceParser(SquareDetector(), BandParser())  # type: ignore[arg-type]
+    return FaceParser(SquareDetector(), TorchParser(BandParser()))  # type: ignore[arg-type]
 
 
 def portrait(

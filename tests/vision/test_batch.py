@@ -138,7 +138,7 @@ def test_pictures_of_one_size_go_through_the_networks_together(album: Path) -> N
     pictures.insert(2, Picture(Path("b"), np.asarray(Image.open(album / "big.png"))))
     parsed = parser(pictures)
     assert all(face is not None for face in parsed)
-    assert sorted(parser.mtcnn.batches) == [1, 5] and parser.net.batches == [6]
+    assert sorted(parser.mtcnn.batches) == [1, 5] and parser.parse.net.batches == [6]
 
 
 def test_detection_rows_hold_the_largest_face_and_all_boxes(album: Path, tmp_path: Path) -> None:

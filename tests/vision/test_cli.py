@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -27,7 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     net = FaceXFormer(swin=32, middle_depth=2, width=64)
     path = tmp_path_factory.mktemp("weights") / "segmentation_model.pt"
     torch.save({"state_dict_backbone": net.state_dict()}, path)
-    return ["--mtcnn", str(folder), "--facexformer", str(path)]
+    return ["--mtcnn", str(folder), "--facexformer", str(path), "--runtime", "torch"]
 
 
 @pytest.fixture
@@ -96,6 +97,19 @@ def test_scores_of_pictures_equal_scores_of_their_parse_folder(
     )
 
 
+def test_openvino_parses_as_torch_does_and_prepares_once(
+    photos: Path, tmp_path: Path, weights: list[str], own_home: Path
+) -> None:
+    for runtime in ("torch", "openvino", "openvino"):
+        out = tmp_path / runtime
+        ohlora("parse", photos, "--out", out, *weights[:4], "--runtime", runtime, "--again")
+    assert len(list((own_home / "models").iterdir())) == 1
+    for path in (tmp_path / "torch").glob("parsing_[0-9]*.png"):
+        ours = np.asarray(Image.open(path))
+        theirs = np.asarray(Image.open(tmp_path / "openvino" / path.name))
+        assert (ours == theirs).mean() > 0.999
+
+
 def test_overlay_parses_pictures_first(photos: Path, tmp_path: Path, weights: list[str]) -> None:
     said = ohlora("overlay", photos / "000001.png", "--out", tmp_path / "seen", *weights)
     assert "1 of 1" in said and (tmp_path / "seen" / "index.html").is_file()
@@ -145,6 +159,7 @@ def test_wrong_options_are_one_clear_sentence(
     for arguments, said in {
         ("score", photos, *out, "--rules", "v3"): "v1 or v2",
         ("score", photos, *out, *weights, "--precision", "int4"): "float32 or bfloat16",
+        ("score", photos, *out, *weights[:4], "--runtime", "tpu"): "openvino or torch",
         ("detect", tmp_path / "nothing*", *out): "no file, no folder",
         ("detect", photos, "--out", tmp_path / "t.xls", *weights[:2]): ".csv, .json",
     }.items():

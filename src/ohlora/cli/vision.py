@@ -28,10 +28,12 @@ Facexformer = Annotated[
     Path | None,
     typer.Option("--facexformer", help="segmentation_model.pt.", show_default="ours"),
 ]
+Runtime = Annotated[
+    str, typer.Option(help="openvino: CPU, prepares once; torch: CPU or GPU, same results.")
+]
 Device = Annotated[str, typer.Option(help="Where the parser runs: cpu, cuda, cuda:1 ...")]
 Precision = Annotated[
-    str,
-    typer.Option(help="float32: as published; bfloat16: about 2.5x as fast, edges may move."),
+    str, typer.Option(help="float32: as published; bfloat16: faster, edges may move.")
 ]
 Batch = Annotated[int, typer.Option(min=1, max=256, help="Pictures at a time.")]
 Again = Annotated[bool, typer.Option("--again", help="Redo all rows, replace the table.")]
@@ -56,37 +58,28 @@ def report(results: Results, counts: Counter[str], as_json: bool, **more: Any) -
 
 def checksums(paths: list[Path]) -> dict[str, str]:
     """So that rows made with other weights are never mixed in."""
-    import hashlib
+    from ohlora.vision.weights import digest
 
-    sums = {}
-    for path in paths:
-        with path.open("rb") as file:
-            sums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return sums
+    return {path.name: digest(path) for path in paths}
 
 
-def load_parser(
-    mtcnn: Path | None, facexformer: Path | None, device: str, precision: str
+def load_face_parser(
+    mtcnn: Path | None, facexformer: Path | None, runtime: str, device: str, precision: str
 ) -> tuple[FaceParser, dict[str, Any]]:
     """Both networks, and the settings that decide what they find."""
-    from ohlora.vision.weights import facexformer_file, mtcnn_files
-
-    if precision not in ("float32", "bfloat16"):
-        raise BadInput(
-            f"There is no precision {precision!r}: use float32 or bfloat16.",
-            f"{precision!r} 정밀도가 없어요. float32나 bfloat16을 쓰세요.",
-        )
-    files = [*mtcnn_files(mtcnn), facexformer_file(facexformer)]  # before torch is imported
-
-    import torch
-
     from ohlora.vision.stages import FaceParser
-    from ohlora.vision.weights import load_facexformer, load_mtcnn
+    from ohlora.vision.weights import facexformer_file, load_mtcnn, load_parser, mtcnn_files
 
-    parser = FaceParser(
-        load_mtcnn(mtcnn), load_facexformer(facexformer, device, getattr(torch, precision))
+    files = [*mtcnn_files(mtcnn), facexformer_file(facexformer)]  # before torch is imported
+    parse = load_parser(
+        facexformer,
+        runtime=runtime,
+        device=device,
+        precision=precision,
+        progress=progress_bar(),
     )
-    return parser, {"weights": checksums(files), "precision": precision}
+    settings = {"weights": checksums(files), "precision": precision}
+    return FaceParser(load_mtcnn(mtcnn), parse), settings
 
 
 @app.command("detect")
@@ -125,6 +118,7 @@ def parse(
     out: Annotated[Path, typer.Option(help="Folder for the pictures and parse.csv.")],
     mtcnn: Mtcnn = None,
     facexformer: Facexformer = None,
+    runtime: Runtime = "openvino",
     device: Device = "cpu",
     precision: Precision = "float32",
     batch: Batch = 8,
@@ -139,7 +133,7 @@ def parse(
     \b
     ohlora vision parse photos/ --out parsed/
     """
-    parser, settings = load_parser(mtcnn, facexformer, device, precision)
+    parser, settings = load_face_parser(mtcnn, facexformer, runtime, device, precision)
     results, counts = parse_into(out, sources, parser, settings, batch, again)
     report(results, counts, as_json)
 
@@ -188,6 +182,7 @@ def score(
     ] = None,
     mtcnn: Mtcnn = None,
     facexformer: Facexformer = None,
+    runtime: Runtime = "openvino",
     device: Device = "cpu",
     precision: Precision = "float32",
     batch: Batch = 8,
@@ -223,7 +218,7 @@ def score(
         results = Results(out, SCORED, settings, again=again, numbered=True)
         counts = score_folder(folder, results, rules, originals=originals, language=language())
     else:
-        parser, made_by = load_parser(mtcnn, facexformer, device, precision)
+        parser, made_by = load_face_parser(mtcnn, facexformer, runtime, device, precision)
         results, counts = score_pictures(
             sources, out, parser, rules, settings | made_by, batch, again
         )
@@ -300,6 +295,7 @@ def overlay(
     ] = None,
     mtcnn: Mtcnn = None,
     facexformer: Facexformer = None,
+    runtime: Runtime = "openvino",
     device: Device = "cpu",
     precision: Precision = "float32",
     batch: Batch = 8,
@@ -330,7 +326,7 @@ def overlay(
             else "아직 파싱하지 않은 이미지예요. 결과를 둘 폴더를 --out으로 정해 주세요.",
         )
     if out is not None:
-        parser, settings = load_parser(mtcnn, facexformer, device, precision)
+        parser, settings = load_face_parser(mtcnn, facexformer, runtime, device, precision)
         parse_into(out, sources, parser, settings, batch, again)
         folder = out
     cards = contact_sheet(folder, measured)

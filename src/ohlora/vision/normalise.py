@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from ohlora.errors import BadInput, CheckpointError
 
@@ -92,5 +93,5 @@ class Normalisation:
             ) from error
 
 
-def is_number(value: float | None) -> bool:
+def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)

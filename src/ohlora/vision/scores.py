@@ -82,8 +82,9 @@ def channel_sums(classes: Pixels, image: Pixels) -> Sums:
             f"want classes [{SIZE}, {SIZE}] and an image [{SIZE}, {SIZE}, 3], "
             f"got {list(classes.shape)} and {list(image.shape)}"
         )
-    red, green, blue = np.moveaxis(image, 2, 0).astype(np.uint16)
-    return red + green + blue
+    wide = image.astype(np.uint16)
+    sums: Sums = wide[:, :, 0] + wide[:, :, 1] + wide[:, :, 2]
+    return sums
 
 
 def background(classes: Pixels, sums: Sums) -> tuple[float, float]:
@@ -215,7 +216,7 @@ def hair_length_v2(classes: Pixels) -> float:
     counts = hair[56:].view(np.uint8).sum(axis=1, dtype=np.uint16)
     length = float(np.count_nonzero(counts >= 20))
     if counts[-1] >= 20:
-        left, right = (np.count_nonzero(half) for half in np.split(hair[-1], 2))
+        left, right = (int(np.count_nonzero(half)) for half in np.split(hair[-1], 2))
         length += max(left - 10, 0) / 2 + max(right - 10, 0) / 2
     return length
 

@@ -22,12 +22,11 @@ from ohlora.vision.detect import Box, crop_face, detect, enlarge
 from ohlora.vision.images import Picture
 from ohlora.vision.notes import Note
 from ohlora.vision.overlay import overlay
-from ohlora.vision.parse import face_pixels, parse, preprocess
+from ohlora.vision.parse import Parser, face_pixels, preprocess
 from ohlora.vision.scores import HAIR, SIZE, VERSIONS, Scores
 from ohlora.vision.table import Column, Row, write_whole
 
 if TYPE_CHECKING:
-    from ohlora.models.facexformer import FaceXFormer
     from ohlora.models.mtcnn import MTCNN, Faces
 
 Pixels = NDArray[np.uint8]
@@ -105,7 +104,7 @@ class Detect:
         crop = usable(faces, width, height)
         if crop is None:
             return Result(None)
-        fields = dict(zip(("x1", "y1", "x2", "y2"), decimals(faces.boxes[0]), strict=True))
+        fields: Row = dict(zip(("x1", "y1", "x2", "y2"), decimals(faces.boxes[0]), strict=True))
         fields["probability"] = round(float(faces.probs[0]), 6)
         for name, (x, y) in zip(POINTS, faces.points[0], strict=True):
             fields[f"{name}_x"], fields[f"{name}_y"] = decimals([x, y])
@@ -128,7 +127,7 @@ class FaceParser:
     """Largest face of each picture, parsed; None where there is none."""
 
     mtcnn: MTCNN
-    net: FaceXFormer
+    parse: Parser
 
     def __call__(self, pictures: Sequence[Picture]) -> list[ParsedFace | None]:
         found = detect(self.mtcnn, [picture.pixels for picture in pictures])
@@ -141,7 +140,7 @@ class FaceParser:
         parsed: list[ParsedFace | None] = [None] * len(pictures)
         if crops:
             inputs = preprocess([crop_face(pictures[i].pixels, box) for i, box in crops.items()])
-            maps = parse(self.net, inputs)
+            maps = self.parse(inputs)
             for i, classes, face in zip(crops, maps, face_pixels(inputs), strict=True):
                 parsed[i] = ParsedFace(len(found[i]), crops[i], classes, face)
         return parsed

@@ -6,6 +6,8 @@ Models come in eval() mode.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,8 @@ from ohlora.checkpoints.load import load_state_dict
 from ohlora.checkpoints.sizes import sizes_of
 from ohlora.checkpoints.state import file_path
 from ohlora.errors import BadInput, CheckpointError
+from ohlora.paths import home
+from ohlora.vision.table import writing
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
     from ohlora.models.facexformer import FaceXFormer
     from ohlora.models.mtcnn import MTCNN
+    from ohlora.vision.parse import Parser
+
+RUNTIMES = ("openvino", "torch")
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}  # torch's names: OpenVINO's
 
 
 def mtcnn_files(folder: Path | None = None) -> list[Path]:
@@ -91,6 +99,48 @@ def load_facexformer(
     net = FaceXFormer(**(sizes_of("facexformer", shapes) or {}))
     net.load_state_dict(state)
     return net.to(device, dtype or torch.float32).eval()
+
+
+def load_parser(
+    path: Path | None = None,
+    *,
+    runtime: str = "openvino",
+    device: str = "cpu",
+    precision: str = "float32",
+    progress: Callable[[str, float], None] | None = None,
+) -> Parser:
+    """The face parser, ready to be called. OpenVINO prepares its file under OHLORA_HOME once.
+
+    Raises CheckpointError for a missing or wrong file, BadInput for options that do not fit.
+    """
+    from ohlora.vision.parse import OpenVinoParser, TorchParser, prepare
+
+    if runtime not in RUNTIMES or precision not in PRECISIONS:
+        raise BadInput(
+            f"There is no runtime {runtime!r} in {precision!r}: use {' or '.join(RUNTIMES)}, in "
+            f"{' or '.join(PRECISIONS)}.",
+            f"{runtime!r}, {precision!r} 조합이 없어요. 런타임은 {', '.join(RUNTIMES)}, "
+            f"정밀도는 {', '.join(PRECISIONS)} 중에서 고르세요.",
+        )
+    path = facexformer_file(path)
+    if runtime == "torch" or device != "cpu":
+        import torch
+
+        return TorchParser(load_facexformer(path, device, getattr(torch, precision)))
+    prepared = home() / "models" / f"facexformer-openvino-{digest(path)}"
+    if not prepared.is_dir():
+        if progress:
+            progress("preparing the face parser, once", 0.0)
+        with writing(prepared):
+            prepared.parent.mkdir(parents=True, exist_ok=True)
+            prepare(load_facexformer(path), prepared)
+    return OpenVinoParser(prepared, PRECISIONS[precision])
+
+
+def digest(path: Path) -> str:
+    """The first 16 hex digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def tensors(path: Path, part: str) -> dict[str, Tensor]:

@@ -1,0 +1,150 @@
+"""Vision: faces found, parsed and scored per second, against v1's way of doing it.
+
+    python benchmarks/vision.py [--threads 2] [--mtcnn FOLDER] [--facexformer FILE] [--repeat 3]
+
+Prints one JSON object, milliseconds for one picture each:
+  reload       v1: build both networks and load their files for every picture, then parse it
+               (the file stays in the page cache; v1's read it from disk the first time)
+  torch_N      networks loaded once, N pictures at a time; _bf16: in bfloat16
+  openvino_N   the same on the other runtime
+  mtcnn_N      the detector alone
+  scores_v2    the seven property scores of a parsed face; _plain: pixel by pixel in Python
+  speedup_*    (reload + plain scores) / (runtime_8 + scores), and plain / fast scores
+
+The pictures are frames of the embedded face. Without --facexformer a network of the published
+size with random weights is used: as fast, but its maps are noise, so scores are timed on a drawn
+face whose eyes, hair and mouth have the sizes of a parsed one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import nn
+
+HERE = Path(__file__).resolve().parent  # not importable itself: it would hide tests/vision
+sys.path[:] = [str(HERE.parent / "tests")] + [path for path in sys.path if Path(path) != HERE]
+
+from ohlora.models.facexformer import FaceXFormer  # noqa: E402
+from ohlora.models.mtcnn import MTCNN  # noqa: E402
+from ohlora.paths import embedded  # noqa: E402
+from ohlora.vision.images import open_picture  # noqa: E402
+from ohlora.vision.parse import TorchParser  # noqa: E402
+from ohlora.vision.scores import scores_v2  # noqa: E402
+from ohlora.vision.stages import FaceParser  # noqa: E402
+from ohlora.vision.weights import load_mtcnn, load_parser, mtcnn_files  # noqa: E402
+from vision.fetch_mtcnn import fetch, mtcnn_folder  # noqa: E402
+from vision.plain_scores import plain_scores_v2  # noqa: E402
+
+PICTURES = 8
+clock = time.perf_counter
+
+
+def best(run: Callable[[], object], times: int) -> float:
+    """Milliseconds of the fastest of `times` runs: the one that was disturbed least."""
+    found = []
+    for _ in range(times):
+        start = clock()
+        run()
+        found.append(clock() - start)
+    return min(found) * 1e3
+
+
+def drawn_face() -> tuple[np.ndarray, np.ndarray]:
+    """A class map as a parsed face has it, and a noisy picture of it."""
+    image = Image.new("L", (224, 224), 0)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((25, 5, 200, 235), fill=10)
+    draw.ellipse((55, 35, 170, 210), fill=1)
+    draw.ellipse((72, 100, 100, 113), fill=4)
+    draw.ellipse((124, 98, 152, 112), fill=5)
+    draw.polygon([(112, 105), (100, 145), (125, 145)], fill=6)
+    draw.ellipse((90, 160, 135, 185), fill=9)
+    draw.pieslice((90, 160, 135, 185), 180, 360, fill=7)
+    draw.ellipse((95, 168, 130, 178), fill=8)
+    rng = np.random.default_rng(0)
+    return np.asarray(image), rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)
+
+
+def as_v1(path: Path, mtcnn_folder: Path, facexformer: Path) -> None:
+    """One picture as v1 does it: everything is built and read anew."""
+    mtcnn = MTCNN()
+    nets = (mtcnn.pnet, mtcnn.rnet, mtcnn.onet)
+    for net, file in zip(nets, mtcnn_files(mtcnn_folder), strict=True):
+        net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    net = FaceXFormer()
+    for layer in net.backbone.modules():  # torchvision's Swin draws these when it is built
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+    state = torch.load(facexformer, map_location="cpu", weights_only=True)
+    net.load_state_dict(state["state_dict_backbone"])
+    FaceParser(mtcnn.eval(), TorchParser(net.eval()))([open_picture(path)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--mtcnn", type=Path)
+    parser.add_argument("--facexformer", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--cpu", action="store_true", help="CPU time: for a machine in use")
+    options = parser.parse_args()
+    global clock
+    clock = time.process_time if options.cpu else time.perf_counter
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["OHLORA_HOME"] = temporary
+        print(json.dumps(measure(options, Path(temporary)), indent=1))
+
+
+def measure(options: argparse.Namespace, temporary: Path) -> dict[str, object]:
+    folder = options.mtcnn or mtcnn_folder() or fetch()
+    weights = options.facexformer
+    if weights is None:
+        weights = temporary / "segmentation_model.pt"
+        torch.save({"state_dict_backbone": FaceXFormer().state_dict()}, weights)
+    frames = sorted((embedded() / "face" / "pack_v0").glob("*.webp"))[:PICTURES]
+    pictures = [open_picture(path) for path in frames]
+    repeat, result = options.repeat, {"threads": options.threads, "load": os.getloadavg()[0]}
+
+    as_v1(frames[0], folder, weights)  # the file is in the page cache from here on
+    reload = best(lambda: as_v1(frames[0], folder, weights), repeat)
+    result["reload"] = reload
+    mtcnn = load_mtcnn(folder)
+    names = [f"{runtime}{short}" for runtime in ("torch", "openvino") for short in ("", "_bf16")]
+    for name in names:
+        runtime, _, short = name.partition("_")
+        precision = "bfloat16" if short else "float32"
+        stage = FaceParser(mtcnn, load_parser(weights, runtime=runtime, precision=precision))
+        stage(pictures[:1])
+        for size in (1, PICTURES):
+            some = pictures[:size]
+            result[f"{name}_{size}"] = best(lambda s=stage, p=some: s(p), repeat) / size
+    for size in (1, PICTURES):
+        pixels = [picture.pixels for picture in pictures[:size]]
+        result[f"mtcnn_{size}"] = best(lambda p=pixels: mtcnn(p), 3 * repeat) / size
+
+    face = drawn_face()
+    assert np.allclose(scores_v2(*face), plain_scores_v2(*face), rtol=0, atol=1e-9)
+    fast = best(lambda: scores_v2(*face), 100)
+    plain = best(lambda: plain_scores_v2(*face), repeat)
+    result |= {"scores_v2": fast, "scores_v2_plain": plain, "speedup_scores": plain / fast}
+    for name in names:
+        ours = result[f"{name}_{PICTURES}"]
+        result[f"speedup_{name}"] = (reload + plain) / (ours + fast)
+    return {key: round(value, 3) for key, value in result.items()}
+
+
+if __name__ == "__main__":
+    main()
