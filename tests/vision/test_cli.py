@@ -25,7 +25,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if folder is None:
         pytest.skip("no MTCNN weights here: run python tests/vision/fetch_mtcnn.py")
     torch.manual_seed(0)
-    net = FaceXFormer(swin=32, middle_depth=2, width=64)
+    net = FaceXFormer(swin=32, middle_depth=1, width=64)
     path = tmp_path_factory.mktemp("weights") / "segmentation_model.pt"
     torch.save({"state_dict_backbone": net.state_dict()}, path)
     return ["--mtcnn", str(folder), "--facexformer", str(path), "--runtime", "torch"]

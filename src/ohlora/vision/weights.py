@@ -1,7 +1,12 @@
-"""MTCNN and FaceXFormer from their published files, checked before they are used.
+"""The networks that look at faces, from their published files, checked before they are used.
 
-Without a path they are looked for where `ohlora models pull mtcnn facexformer` puts them.
-Models come in eval() mode.
+    load_mtcnn()                 finds faces
+    load_facexformer()           parses one; load_parser() makes it ready to be called
+    load_cnns("gender-cnn")      judge a whole picture; also quality-cnn, property-cnn and
+                                 v3-merged-property-cnn
+
+Without a path files are looked for where `ohlora models pull` puts them. Narrower networks of
+the same build are accepted as they are. Models come in eval() mode.
 """
 
 from __future__ import annotations
@@ -9,9 +14,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ohlora.checkpoints import load_catalog
+from ohlora.checkpoints.catalog import Net
 from ohlora.checkpoints.judge import judge
 from ohlora.checkpoints.load import load_state_dict
 from ohlora.checkpoints.sizes import sizes_of
@@ -22,11 +28,13 @@ from ohlora.vision.table import writing
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ohlora.models.facexformer import FaceXFormer
     from ohlora.models.mtcnn import MTCNN
     from ohlora.vision.parse import Parser
+
+    Network = TypeVar("Network", bound=nn.Module)
 
 RUNTIMES = ("openvino", "torch")
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}  # torch's names: OpenVINO's
@@ -51,11 +59,13 @@ def facexformer_file(path: Path | None = None) -> Path:
     return path
 
 
-def missing(path: Path, row: str, option: str) -> CheckpointError:
+def missing(path: Path, row: str, option: str = "") -> CheckpointError:
+    instead = f", or say where it is with {option}" if option else ""
+    instead_ko = f"를 실행하거나 {option}로 위치를 알려" if option else "를 실행해"
     return CheckpointError(
         path,
-        f"not here: run `ohlora models pull {row}`, or say where it is with {option}.",
-        f"파일이 없어요. `ohlora models pull {row}`를 실행하거나 {option}로 위치를 알려 주세요.",
+        f"not here: run `ohlora models pull {row}`{instead}.",
+        f"파일이 없어요. `ohlora models pull {row}`{instead_ko} 주세요.",
     )
 
 
@@ -78,7 +88,7 @@ def load_mtcnn(folder: Path | None = None) -> MTCNN:
 def load_facexformer(
     path: Path | None = None, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> FaceXFormer:
-    """The face parser. Narrower networks of the same build are accepted as they are.
+    """The face parser's network.
 
     Raises CheckpointError for a missing or wrong file, BadInput for a device that is not there.
     """
@@ -86,19 +96,55 @@ def load_facexformer(
 
     from ohlora.models.facexformer import FaceXFormer
 
+    check_device(device)
+    (wanted,) = load_catalog()["facexformer"].files[0].nets
+    net = fitted(FaceXFormer, wanted, facexformer_file(path))
+    return net.to(device, dtype or torch.float32)
+
+
+def load_cnns(row: str, folder: Path | None = None, device: str = "cpu") -> list[nn.Module]:
+    """Every net of a row: five for gender and quality, whose scores are averaged, else one.
+
+    Raises CheckpointError for a missing or wrong file, BadInput for a device that is not there.
+    """
+    from ohlora.models.cnn import GenderCNN, QualityCNN
+    from ohlora.models.property_cnn import MergedPropertyCNN, PropertyCNN
+
+    kinds: dict[str, type[nn.Module]] = {
+        "gender-cnn": GenderCNN,
+        "quality-cnn": QualityCNN,
+        "property-cnn": PropertyCNN,
+        "v3-merged-property-cnn": MergedPropertyCNN,
+    }
+    check_device(device)
+    found = load_catalog()[row]
+    nets = []
+    for file in found.files:
+        path = folder / file.name if folder else file_path(found, file)
+        if not path.is_file():
+            raise missing(path, row)
+        nets.append(fitted(kinds[row], file.nets[0], path).to(device))
+    return nets
+
+
+def fitted(kind: type[Network], wanted: Net, path: Path) -> Network:
+    """A network as wide as the file says, with its weights. Raises CheckpointError."""
+    judge(path, (wanted,))
+    state = tensors(path, wanted.part)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    net = kind(**(sizes_of(wanted.name, shapes) or {}))
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def check_device(device: str) -> None:
+    import torch
+
     if device != "cpu" and not torch.cuda.is_available():
         raise BadInput(
             f"There is no device {device!r} here: use --device cpu.",
             f"{device!r} 장치가 없어요. --device cpu를 쓰세요.",
         )
-    path = facexformer_file(path)
-    nets = load_catalog()["facexformer"].files[0].nets
-    judge(path, nets)
-    state = tensors(path, nets[0].part)
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    net = FaceXFormer(**(sizes_of("facexformer", shapes) or {}))
-    net.load_state_dict(state)
-    return net.to(device, dtype or torch.float32).eval()
 
 
 def load_parser(
