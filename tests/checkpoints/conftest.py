@@ -41,10 +41,17 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_original(tmp_path_factory.mktemp("original") / "2025_04_08_OhLoRA")
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+@pytest.fixture(scope="session", autouse=True)
+def hub_session() -> Iterator[None]:
+    """huggingface_hub keeps its connections open; close them when all is done."""
+    yield
     import huggingface_hub
 
+    huggingface_hub.close_session()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -53,7 +60,6 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     with Hub() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
-    huggingface_hub.close_session()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ohlora.checkpoints.catalog import File, Row
-from ohlora.checkpoints.place import bring, check_disk, mend_adapter
+from ohlora.checkpoints.place import alone, bring, check_disk, mend_adapter
 from ohlora.checkpoints.records import key_of, read_records, remember
 from ohlora.checkpoints.state import file_path, state_of
 from ohlora.checkpoints.verify import (
@@ -158,17 +158,17 @@ def _take(
         else (row.folder() / file.name)
         for file, path in wanted.items()
     }
-    told.action = _decide(row, wanted, targets, digests, force)
-    if told.action:
-        return told
-    done = set()
-    for file, path in wanted.items():
-        done.add(bring(path, targets[file], how))
+    with alone(row):
+        told.action = _decide(row, wanted, targets, digests, force)
+        if told.action:
+            return told
+        done = {bring(path, targets[file], how) for file, path in wanted.items()}
         if not row.images:
-            remember(targets[file], digests[file.name], f"import {root}")
-    if mend_adapter(row):
-        config = row.folder() / "adapter_config.json"
-        remember(config, digest_of(config), f"import {root}, base path mended")
+            sound = {targets[file]: digests[file.name] for file in wanted}
+            remember(sound, f"import {root}")
+        if mend_adapter(row):
+            config = row.folder() / "adapter_config.json"
+            remember({config: digest_of(config)}, f"import {root}, base path mended")
     told.action = "copied" if "copied" in done else min(done, default="")
     return told
 

@@ -13,6 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -165,9 +166,7 @@ def load_catalog(path: Path | None = None) -> dict[str, Row]:
     given = os.environ.get("OHLORA_CATALOG")
     path = path or (Path(given) if given else Path(__file__).with_name("catalog.toml"))
     try:
-        with path.open("rb") as stream:
-            table = tomllib.load(stream)
-        return {key: _row(key, value) for key, value in table.items()}
+        return dict(_read(path, path.stat().st_mtime_ns))
     except OSError as error:
         raise CheckpointError(
             path,
@@ -178,6 +177,13 @@ def load_catalog(path: Path | None = None) -> dict[str, Row]:
         raise CheckpointError(
             path, f"not a catalog: {error}.", f"목록 형식이 아니에요: {error}."
         ) from error
+
+
+@cache
+def _read(path: Path, mtime_ns: int) -> dict[str, Row]:
+    with path.open("rb") as stream:
+        table = tomllib.load(stream)
+    return {key: _row(key, value) for key, value in table.items()}
 
 
 def _row(key: str, table: dict[str, Any]) -> Row:

@@ -81,7 +81,6 @@ def fetch(
     """Download to target and return its SHA-256. Raises TransferError or CheckpointError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _part_path(remote, target)
-    _drop_other_versions(part, target)
     tries = 0
     while True:
         before = _size(part)
@@ -284,10 +283,12 @@ def _part_path(remote: Remote, target: Path) -> Path:
     return target.with_name(f"{target.name}.{version[:12]}.incomplete")
 
 
-def _drop_other_versions(part: Path, target: Path) -> None:
-    for other in target.parent.glob(f"{target.name}.*.incomplete"):
-        if other != part:
-            other.unlink(missing_ok=True)
+def drop_stale_parts(folder: Path, remotes: Mapping[str, Remote]) -> None:
+    """Remove half files of versions that the source no longer offers; keys: names below folder."""
+    wanted = {_part_path(remote, folder / name) for name, remote in remotes.items()}
+    for path in folder.rglob("*.incomplete"):
+        if path not in wanted:
+            path.unlink()
 
 
 def partial_bytes(remote: Remote, target: Path) -> int:

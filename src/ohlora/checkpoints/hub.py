@@ -61,10 +61,7 @@ def _wanted(row: Row, names: list[str]) -> dict[File, str]:
     """Which name at the hub each file of the row has; for images, one File per picture."""
     prefix = f"{row.hub_folder}/" if row.hub_folder else ""
     if row.images:
-        pictures = [name for name in names if fnmatch(PurePosixPath(name).name, "[0-9]*.jpg")]
-        for name in names:
-            check_name(row, name)
-        return {File(PurePosixPath(name).name, name): name for name in pictures}
+        return _wanted_images(row, names)
     wanted = {}
     for file in row.files:
         name = prefix + file.source
@@ -83,6 +80,25 @@ def _wanted(row: Row, names: list[str]) -> dict[File, str]:
                 missing=True,
             )
     return wanted
+
+
+def _wanted_images(row: Row, names: list[str]) -> dict[File, str]:
+    pictures: dict[str, str] = {}
+    for name in names:
+        check_name(row, name)
+        short = PurePosixPath(name).name
+        if fnmatch(short, "[0-9]*.jpg"):
+            pictures.setdefault(short, name)
+    if not pictures:
+        raise TransferError(
+            row.id,
+            f"expected pictures in {row.source()}, found {len(names)} other files: look there "
+            "and bring them in with `ohlora models import FOLDER`.",
+            f"{row.source()}에 사진이 있어야 하는데 다른 파일만 {len(names)}개 있어요. "
+            "`ohlora models import 폴더`로 가져와 주세요.",
+            missing=True,
+        )
+    return {File(short, name): name for short, name in pictures.items()}
 
 
 def check_name(row: Row, name: str) -> None:

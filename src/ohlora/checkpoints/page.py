@@ -33,7 +33,7 @@ machine is used instead of the network.
 ## You have them already
 
 ```sh
-ohlora models import ~/AI_Projects/2025_04_08_OhLoRA            # copy (shared blocks where possible)
+ohlora models import ~/AI_Projects/2025_04_08_OhLoRA            # copies
 ohlora models import ~/AI_Projects/2025_04_08_OhLoRA --link     # hard links, no disk space
 ohlora models import ~/Downloads --dry-run                      # only look
 ```

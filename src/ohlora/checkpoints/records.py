@@ -76,14 +76,15 @@ def _changing() -> Iterator[dict[str, Record]]:
         write_whole(records_path(), text.encode())
 
 
-def remember(path: Path, sha256: str, source: str) -> Record:
-    """Record a file that lies in its place and passed its checks."""
-    stat = path.stat()
+def remember(digests: Mapping[Path, str], source: str) -> None:
+    """Record files that lie in their places and passed their checks, all in one write."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    record = Record(stat.st_size, sha256, stat.st_mtime_ns, source, now)
+    if not digests:
+        return
     with _changing() as records:
-        records[key_of(path)] = record
-    return record
+        for path, sha256 in digests.items():
+            stat = path.stat()
+            records[key_of(path)] = Record(stat.st_size, sha256, stat.st_mtime_ns, source, now)
 
 
 def forget(paths: list[Path]) -> None:

@@ -46,6 +46,10 @@ EXPONENT: dict[str, tuple[type[np.unsignedinteger[Any]], int]] = {
 }
 
 
+class NeedsTorch(CheckpointError):
+    """A .pth file that cannot be looked into, because PyTorch is not installed."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One tensor of a file; `start` is its offset in the file, `data` holds it if in memory."""
@@ -199,7 +203,7 @@ def _load_plain(path: Path) -> dict[str, Any]:
     try:
         import torch
     except ImportError as error:
-        raise CheckpointError(
+        raise NeedsTorch(
             path,
             "a .pth file needs PyTorch to be read: run `pip install torch==2.13.0`.",
             ".pth 파일을 읽으려면 PyTorch가 필요해요. `pip install torch==2.13.0`을 실행해 주세요.",

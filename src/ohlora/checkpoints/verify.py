@@ -18,6 +18,7 @@ from ohlora.checkpoints.catalog import File, Row
 from ohlora.checkpoints.judge import Verdict, WrongVariant, judge, judge_shards
 from ohlora.checkpoints.records import Record, key_of, read_records, remember
 from ohlora.checkpoints.state import file_path
+from ohlora.checkpoints.tensors import NeedsTorch
 from ohlora.errors import CheckpointError
 
 Progress = Callable[[str, float], None]
@@ -79,9 +80,12 @@ def verify_row(
     if row.images:
         return check_images(row, row.folder(), progress)
     report = check_files(row, paths, progress, {} if accept else read_records())
-    for file, finding in zip(row.files, report.findings, strict=True):
-        if finding.status in ("ok", "sealed"):
-            remember(paths[file], finding.sha256, source)
+    sound = {
+        paths[file]: finding.sha256
+        for file, finding in zip(row.files, report.findings, strict=True)
+        if finding.status in ("ok", "sealed")
+    }
+    remember(sound, source)
     return report
 
 
@@ -216,6 +220,10 @@ def _check_inside(row: Row, paths: Mapping[File, Path], findings: list[Finding])
 def _judged(findings: list[Finding], look: Callable[[], Verdict]) -> Verdict | None:
     try:
         verdict = look()
+    except NeedsTorch:
+        findings[0].en = f"{findings[0].file}: not looked into, PyTorch is not installed"
+        findings[0].ko = f"{findings[0].file}: PyTorch가 없어서 안을 확인하지 못했어요"
+        return None
     except CheckpointError as error:
         bad = "wrong-variant" if isinstance(error, WrongVariant) else "damaged"
         hit = [f for f in findings if error.path.name == Path(f.file).name] or findings
@@ -233,8 +241,10 @@ def compare_with_family(report: Report) -> None:
     """
     from ohlora.checkpoints.catalog import load_catalog
 
+    if not report.synthesis or report.status != "ready":
+        return
     catalog = load_catalog()
-    if not report.synthesis or report.status != "ready" or catalog[report.row].edition != "v1":
+    if catalog[report.row].edition != "v1":
         return
     others = [row for row in catalog.values() if _is_generator(row) and row.id != report.row]
     present = [row for row in others if file_path(row, row.files[0]).is_file()]
