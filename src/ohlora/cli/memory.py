@@ -28,8 +28,9 @@ All = Annotated[bool, typer.Option("--all", help="Also those deleted or expired.
 def opened(persona: str) -> Iterator[Store]:
     from ohlora import paths
     from ohlora.memory import open_store
+    from ohlora.persona import load_persona
 
-    store = open_store(paths.home() / "ohlora.db", persona=persona)
+    store = open_store(paths.home() / "ohlora.db", persona=load_persona(persona).id)
     try:
         yield store
     finally:
@@ -176,7 +177,7 @@ def export(
 
 def write_whole(file: Path, data: bytes) -> None:
     """Write a file completely or not at all."""
-    from ohlora.memory.database import os_error
+    from ohlora.errors import BadInput
 
     partial = file.with_name(file.name + ".incomplete")
     try:
@@ -184,7 +185,11 @@ def write_whole(file: Path, data: bytes) -> None:
         os.replace(partial, file)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise os_error(file, error) from error
+        raise BadInput(
+            f"{file} cannot be written ({error.strerror}): "
+            "name a file in a folder you may write to.",
+            f"{file}에 쓸 수 없어요({error.strerror}). 쓸 수 있는 폴더의 파일을 적어 주세요.",
+        ) from error
 
 
 @app.command("import")

@@ -94,7 +94,7 @@ HOLIDAYS = {"크리스마스이브": (12, 24), "크리스마스": (12, 25), "성
 
 
 def _any(words: dict[str, int] | dict[str, tuple[int, int]]) -> str:
-    return "|".join(sorted(words, key=len, reverse=True))
+    return "|".join(sorted(words, key=len, reverse=True)).replace(" ", r"\ ")
 
 
 # Each alternative is a bounded run of literals and short numbers, so a scan is linear.
@@ -105,7 +105,7 @@ TIME = re.compile(
     | (?P<count>\d{{1,3}})일\ ?(?P<countway>뒤|후|있다가|전)(?!반)
     | (?P<named>{_any(COUNTS)})\ ?(?P<namedway>뒤|후|있다가|전)(?!반)
     | (?P<weeks>\d)주일?\ ?(?P<weeksway>뒤|후|전)(?!반)
-    | (?P<week>{_any(WEEKS)})\ ?주\ ?(?:(?P<wday>[{WEEKDAYS}])(?:요일|욜)|(?P<wend>말))?
+    | (?P<week>{_any(WEEKS)})\ ?주(?:\ ?(?P<wday>[{WEEKDAYS}])(?:요일|욜)|\ ?(?P<wend>말))?
     | (?P<turn>이번|다음|지난|저번|담)\ ?(?P<tday>[{WEEKDAYS}])(?:요일|욜)
     | (?P<bday>[{WEEKDAYS}])(?:요일|욜)(?!마다)
     | (?P<end>주말)(?!마다|농장|부부)
@@ -191,14 +191,14 @@ def _calendar_day(month: int, day: int, year: int, today: date, look: Look) -> d
         return date(year, month, day)
     found = [
         date(guess, month, day)
-        for guess in range(today.year - 8, today.year + 9)
+        for guess in range(max(today.year - 8, 1), min(today.year + 8, 9999) + 1)
         if day <= calendar.monthrange(guess, month)[1]  # 2월 29일 is in one year of four
     ]
     if look == "ahead":
-        return next(near for near in found if near >= today)
-    if look == "back":
-        return next(near for near in reversed(found) if near <= today)
-    return min(found, key=lambda near: abs(near - today))
+        found = [near for near in found if near >= today]
+    elif look == "back":
+        found = [near for near in found if near <= today]
+    return min(found, key=lambda near: abs(near - today))  # ValueError when there is none
 
 
 def _month_day(day: int, today: date, past: bool) -> date:

@@ -24,16 +24,16 @@ from ohlora.errors import StoreError
 from ohlora.memory.dates import When, mentions, spoken
 from ohlora.memory.memories import MemoryRecord
 from ohlora.memory.store import Store
-from ohlora.memory.vectors import Vector, content_hash
+from ohlora.memory.vectors import content_hash
 
 if TYPE_CHECKING:
     from ohlora.embedding import Encoder
 
 log = logging.getLogger(__name__)
 
+Vector = NDArray[np.float32]
 ENCODED_AT_ONCE = 1_024
 PROMPT_CHARACTERS = 2_000
-NO_VECTOR: Vector = np.zeros(0, "f4")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Recall:
         """Bring the table to the state of the store and to today's texts."""
         memories, today, table = self.store.memories, now.date(), self._table
         change, changed = memories.changes_after(self._change)
-        known: dict[int, tuple[str, Vector]] = {}
+        known: dict[int, tuple[str, bytes]] = {}
         if self._today is None or 2 * table.dropped > len(table.records):
             table = Table(self.encoder.dim)
             known = self.store.vectors.load(self.encoder.id)
@@ -90,32 +90,28 @@ class Recall:
                 table.append(record, vector)
         self._table, self._change, self._today = table, change, today
 
-    def _vectors(
-        self, records: list[MemoryRecord], known: dict[int, tuple[str, Vector]]
-    ) -> list[Vector]:
-        """One vector per record: from `known` where its text is the same, else encoded and kept."""
+    def _vectors(self, records: list[MemoryRecord], known: dict[int, tuple[str, bytes]]) -> Vector:
+        """One vector per record [N, D]: the known one where its text is the same, else encoded."""
         hashes = [content_hash(record.text) for record in records]
-        vectors = [
-            vector if digest == of and len(vector) == self.encoder.dim else None
-            for record, digest in zip(records, hashes, strict=True)
-            for of, vector in [known.get(record.id, ("", NO_VECTOR))]
-        ]
-        missing = [row for row, vector in enumerate(vectors) if vector is None]
+        vectors = np.zeros((len(records), self.encoder.dim), "f4")
+        missing = []
+        for row, (record, digest) in enumerate(zip(records, hashes, strict=True)):
+            of, data = known.get(record.id, ("", b""))
+            if of == digest and len(data) == vectors[row].nbytes:
+                vectors[row] = np.frombuffer(data, "<f4")
+            else:
+                missing.append(row)
         if missing:
-            encoded = self.encoder.encode([records[row].text for row in missing])
-            for row, vector in zip(missing, encoded, strict=True):
-                vectors[row] = vector
+            vectors[missing] = self.encoder.encode([records[row].text for row in missing])
+            fresh = [
+                (records[row].id, hashes[row], vectors[row].astype("<f4").tobytes())
+                for row in missing
+            ]
             try:
-                self.store.vectors.keep(
-                    self.encoder.id,
-                    [
-                        (records[row].id, hashes[row], vector)
-                        for row, vector in zip(missing, encoded, strict=True)
-                    ],
-                )
+                self.store.vectors.keep(self.encoder.id, fresh)
             except StoreError as error:  # a cache only: this turn can go on without it
                 log.warning("memory vectors were not kept: %s", error)
-        return [vector for vector in vectors if vector is not None]
+        return vectors
 
 
 class Table:

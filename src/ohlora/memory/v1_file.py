@@ -16,12 +16,13 @@ from sqlite3 import Connection
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohlora.errors import BadInput
 from ohlora.memory.memories import SHOWN_STATE, MemoryRecord
 from ohlora.memory.store import Store
-from ohlora.memory.vectors import Vector
 
+Vector = NDArray[np.float32]
 V1_THRESHOLD = 0.6
 FILE_BYTES = 10_000_000  # far above a lifetime of memories
 
@@ -100,13 +101,12 @@ def import_file(store: Store, data: bytes, written: datetime) -> Imported:
             if match := LINE.match(raw.decode().rstrip("\r\n")):
                 try:
                     record, action = memories.remember(match["key"], match["value"])
-                except BadInput:  # "[:]": a line like any other
-                    action = "kept"
-                else:
                     memory_id = record.id
-            else:
-                action = "kept"
-            counts[action] += 1
+                    counts[action] += 1
+                except BadInput:  # "[:]": a line like any other
+                    pass
+            if memory_id is None:
+                counts["kept"] += 1
             rows.append((raw, memory_id))
         store.owner.ensure(db, written.isoformat())
         db.execute("delete from v1_lines where user_id = ? and persona_id = ?", owner)

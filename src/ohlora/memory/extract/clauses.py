@@ -50,6 +50,7 @@ QUOTED = re.compile(r"[\"“”][^\"“”]{0,200}[\"“”]\S*|[‘'][^‘’']
 QUOTE_MARK = "“"  # stays where a quotation was: what stands around it is no fact
 LAUGH = re.compile(r"[ㄱ-ㅎㅏ-ㅣ^]+")
 SENTENCE = re.compile(r"((?:[^.!?~…\n;,。！？]|(?<=\d)\.(?=\d))+)([.!?~…\n;,。！？\s]*)")
+ALSO = re.compile(r"[가-힣](?:이고|이라|이라서)$")  # 25살이고, 시험이라
 JOINT = re.compile(r"(?:거든|니까|지만|길래|거든요)$")  # and 는데, 인데, 아닌데, ... see _joins
 NOUNS_IN_MYEON = words(
     "면 라면 컵라면 냉면 물냉면 비빔냉면 짜장면 자장면 쫄면 비빔면 당면 밀면 화면 수면 장면 정면 "
@@ -82,7 +83,7 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
     parts: list[list[str]] = [[]]
     for word in said[: 4 * CLAUSE_WORDS]:
         parts[-1].append(word)
-        if _joins(word):
+        if _joins(word) or (not asked and ALSO.search(word)):
             parts.append([])
     parts = [part for part in parts if part]
     for number, part in enumerate(parts):
