@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -309,3 +310,14 @@ def test_rm_does_not_follow_a_link_out_of_the_models_folder(
     with pytest.raises(CheckpointError, match="remove the link"):
         remove(row)
     assert (own / row.place / "model.safetensors").is_file()
+
+
+def test_without_torch_a_pth_file_comes_in_unopened_with_a_note(
+    own: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run(own, rows)[V3]
+    assert result.status == "present" and result.action
+    assert "not looked into, PyTorch is not installed" in result.findings[0].en
+    with pytest.raises(CheckpointError, match="needs PyTorch"):
+        convert(rows[V3].path())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -499,3 +500,25 @@ def test_two_pulls_at_once_fetch_it_once(stocked: Hub, rows: dict[str, Row]) -> 
     assert sorted(result.status for result in results) == ["already", "ready"]
     assert said == [f"another pull of {row.id} is at work: waiting for it"]
     assert len([h for h in stocked.fetched(GENERATOR) if h["host"].startswith("127")]) <= 2
+
+
+def test_a_dataset_without_pictures_is_one_sentence(stocked: Hub, rows: dict[str, Row]) -> None:
+    row = rows["images-10k"]
+    stocked.repos[f"datasets/{row.hub}"].files = {"data/train-00000.parquet": b"x"}
+    assert "expected pictures" in refused(row).en
+
+
+def test_ctrl_c_ends_at_once_and_keeps_what_came(stocked: Hub, rows: dict[str, Row]) -> None:
+    row = rows["stylegan-v3-generator"]
+    stocked.fault(f"cdn:{GENERATOR}", slow(60))
+    process = start(row)
+    assert process.stdout
+    while int(process.stdout.readline()) == 0:
+        pass
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - began < 20 and process.returncode != 0
+    (part,) = staging(row).glob("*.incomplete")
+    assert part.stat().st_size > 0
+    assert fetch(row)[0].status == "ready"

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ohlora.cli.models_view import (
+    GROUPS_EN_KO,
+    STATUS_KO,
+    brief,
+    describe,
+    download_bar,
+    file_row,
+    lines_of,
+    megabytes,
+    notify,
+    pad,
+    place_of,
+    print_next_step,
+    print_report,
+    pulled_row,
+)
 from ohlora.cli.output import Json, complain, language, print_json, progress_bar, say
 
 app = typer.Typer(no_args_is_help=True, help="Model files: list, get, check, prepare.")
@@ -17,52 +31,6 @@ app = typer.Typer(no_args_is_help=True, help="Model files: list, get, check, pre
 Names = Annotated[
     list[str] | None, typer.Argument(help="Ids or groups from `models list`; none = all.")
 ]
-
-STATUS_KO = {
-    "ready": "있음",
-    "to-prepare": "준비 필요",
-    "partial": "일부",
-    "damaged": "손상",
-    "missing": "없음",
-    "present": "있음",
-    "wrong-variant": "다른 종류",
-}
-ACTIONS_KO = {
-    "copied": "복사함",
-    "reflinked": "복사함(공유)",
-    "linked": "연결함",
-    "already": "이미 같은 파일이 있음",
-    "kept": "다른 파일이 있어 그대로 둠 (--force로 바꾸기)",
-}
-GROUPS_EN_KO = {
-    "embedded": ("comes with the program", "프로그램에 포함"),
-    "ohlora-v1": ("Oh-LoRA v1: talking to her", "Oh-LoRA v1: 대화에 필요한 것"),
-    "ohlora-v1-training": ("Oh-LoRA v1: training and data", "Oh-LoRA v1: 학습과 데이터"),
-    "later": ("later versions", "이후 버전"),
-}
-
-
-def megabytes(size: int | None) -> str:
-    """1,234,567,890 -> "1,235 MB"; small files in kB."""
-    if not size:
-        return ""
-    return f"{size / 1e6:,.0f} MB" if size >= 999_500 else f"{max(1, size // 1000)} kB"
-
-
-def brief(row: Any, state: Any) -> dict[str, Any]:
-    """A row and its state as plain data, the same for list and show."""
-    return {
-        "id": row.id,
-        "title": row.title,
-        "group": row.group,
-        "kind": row.kind,
-        "status": state.status,
-        "verified": state.verified,
-        "bytes_here": state.bytes,
-        "bytes": row.size(),
-        "needed": row.needed[language()],
-        "detail": {"en": state.en, "ko": state.ko}[language()],
-    }
 
 
 @app.command("list")
@@ -96,14 +64,6 @@ def list_(names: Names = None, as_json: Json = False) -> None:
                 print(f"  {'':<{width}}  {row['detail']}")
 
 
-def pad(text: str, width: int) -> str:
-    """Fill up to a width in terminal cells; a Hangul syllable takes two."""
-    from unicodedata import east_asian_width
-
-    cells = sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
-    return text + " " * max(0, width - cells)
-
-
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(help="An id from `models list`.")],
@@ -132,59 +92,6 @@ def show(
             print(f"    {file['name']}{f'  ({facts})' if facts else ''}")
 
 
-def lines_of(detail: dict[str, Any]) -> list[tuple[str, str]]:
-    status = say(detail["status"], STATUS_KO[detail["status"]])
-    note = f": {detail['detail']}" if detail["detail"] else ""
-    rows = [
-        (say("state", "상태"), f"{status}{note}"),
-        (say("needed for", "쓰임"), detail["needed"]),
-        (say("loads as", "종류"), detail["loads_as"]),
-        (say("from", "출처"), detail["source"] or say("not published", "공개되지 않음")),
-        (say("in the original", "원래 위치"), detail["original_place"]),
-        (say("here", "여기 위치"), detail["path"]),
-        (say("tensors", "텐서"), detail["tensors"] and str(detail["tensors"])),
-        (say("size", "크기"), megabytes(detail["bytes_here"] or detail["bytes"])),
-        (say("licence", "라이선스"), detail["license"]),
-    ]
-    return [(label, value) for label, value in rows if value]
-
-
-def describe(row: Any) -> dict[str, Any]:
-    """What the catalog knows of a row, as plain data."""
-    from ohlora.checkpoints.records import known_digest, read_records
-
-    records = {} if row.kind == "embedded" else read_records()
-    nets = {net for file in row.files for net in file.nets}
-    return {
-        "loads_as": row.loads_as,
-        "source": row.source(),
-        "hub": row.hub or None,
-        "original_place": "" if row.placed_by_us or row.kind == "embedded" else row.place,
-        "path": str(place_of(row) or ""),
-        "tensors": sum(len(net.tensors()) for net in nets),
-        "license": row.license,
-        "files": [
-            {
-                "name": file.name,
-                "source": file.source,
-                "bytes": file.bytes,
-                "sha256": file.sha256 or known_digest(records, row.folder() / file.name),
-                "optional": file.optional,
-                "sealed": file.sealed,
-            }
-            for file in row.files
-        ],
-    }
-
-
-def place_of(row: Any) -> Any:
-    if row.kind == "embedded":
-        from ohlora.checkpoints.embedded import embedded_path
-
-        return embedded_path(row)
-    return row.path()
-
-
 @app.command("path")
 def path(
     name: Annotated[str, typer.Argument(help="An id from `models list`.")],
@@ -200,21 +107,18 @@ def path(
 
     row = select(load_catalog(), [name])[0]
     state, place = state_of(row), place_of(row)
+    fix = "prepare" if row.kind == "embedded" else f"pull {row.id}"
     if as_json:
         print_json({"id": row.id, "path": str(place or ""), "status": state.status})
     elif state.status != "ready":
         raise CheckpointError(
             place or row.id,
-            f"{row.id} is {state.status}: run `ohlora models {fix_for(row)}`.",
+            f"{row.id} is {state.status}: run `ohlora models {fix}`.",
             f"{row.id} 상태가 '{STATUS_KO[state.status]}'이에요. "
-            f"`ohlora models {fix_for(row)}`를 실행해 주세요.",
+            f"`ohlora models {fix}`를 실행해 주세요.",
         )
     else:
         print(place)
-
-
-def fix_for(row: Any) -> str:
-    return "prepare" if row.kind == "embedded" else f"pull {row.id}"
 
 
 @app.command("pull")
@@ -254,59 +158,6 @@ def pull(
         raise typer.Exit(1)
 
 
-def pulled_row(result: Any) -> dict[str, Any]:
-    error = result.error
-    return {
-        "id": result.row,
-        "status": result.status,
-        "bytes": result.bytes,
-        "notes": [say(*note) for note in result.notes],
-        "error": {"code": error.code, "message": error.en, "message_ko": error.ko}
-        if error
-        else None,
-    }
-
-
-def notify(en: str, ko: str) -> None:
-    print(say(en, ko), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def download_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Bytes, speed and time left on a terminal; a line per tenth elsewhere."""
-    if not sys.stderr.isatty():
-        shown: dict[str, int] = {}
-
-        def plain(what: str, done: int, total: int) -> None:
-            tenth = 10 * done // max(1, total)
-            if shown.get(what) != tenth:
-                shown[what] = tenth
-                print(f"{what} {megabytes(done)} / {megabytes(total)}", file=sys.stderr, flush=True)
-
-        yield plain
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.progress import TransferSpeedColumn as Speed
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(24),
-        DownloadColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def draw(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
-        yield draw
-
-
 @app.command("verify")
 def verify(
     names: Names = None,
@@ -340,27 +191,9 @@ def verify(
     else:
         for one in reports:
             print_report(one.row, one.status, one.findings)
+            print_next_step(catalog[one.row], one.status)
     if any(one.status not in ("ready", "to-prepare") for one in reports):
         raise typer.Exit(1)
-
-
-def file_row(finding: Any) -> dict[str, Any]:
-    return {
-        "file": finding.file,
-        "status": finding.status,
-        "detail": say(finding.en, finding.ko),
-        "sha256": finding.sha256 or None,
-    }
-
-
-def print_report(row: str, status: str, findings: list[Any], action: str = "") -> None:
-    done = f", {say(action, ACTIONS_KO.get(action, action))}" if action else ""
-    print(f"{row}: {say(status, STATUS_KO.get(status, status))}{done}")
-    for finding in findings:
-        if finding.en:
-            print(f"  {say(finding.en, finding.ko)}")
-        elif finding.status == "missing" and status != "missing":
-            print(f"  {finding.file}: {say('missing', STATUS_KO['missing'])}")
 
 
 @app.command("import")
@@ -415,7 +248,11 @@ def import_(
             ]
         )
     else:
-        shown = [one for one in results if one.status != "missing" or row_of_v1(catalog[one.row])]
+        shown = [
+            one
+            for one in results
+            if one.status != "missing" or catalog[one.row].group.startswith("ohlora-v1")
+        ]
         for one in shown:
             print_report(one.row, one.status, one.findings, one.action)
     if all(one.status == "missing" for one in results):
@@ -427,10 +264,6 @@ def import_(
         )
     if any(one.status in ("damaged", "wrong-variant", "partial") for one in results):
         raise typer.Exit(1)
-
-
-def row_of_v1(row: Any) -> bool:
-    return bool(row.group in ("ohlora-v1", "ohlora-v1-training"))
 
 
 @app.command("convert")
