@@ -56,6 +56,8 @@ def write(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
         ("너 절친이 누구야?", "best_friend"),
         ("오로라가 무슨 뜻이야?", "name_meaning"),
         ("야 이 바보야", "insult"),
+        ("너 좋아해", "love"),
+        ("나 너 좋아해", "love"),
     ],
 )
 def test_facts_and_boundaries_are_answered_by_a_line(hers: Lines, turn: str, topic: str) -> None:

@@ -44,6 +44,7 @@ from ohlora.training.encoder_tasks import (
     address,
     exchange,
     memory_lines,
+    own_data,
     reword,
 )
 
@@ -132,6 +133,7 @@ class Losses:
         self.user_turns = self.memory.user_turns() + [a.text for a in self.written_asks]
         self.about_user = [t for q in self.lines.questions if (t := exchange(q, TO_USER))]
         self.about_her = [t for q in self.user_turns if (t := exchange(q, TO_HER))]
+        self.vague: list[str] = own_data("encoder_persona.toml")["vague"]["train"]
         self.noise_text = [t for t in data.text if 10 < len(t) < 90]
 
     def own_text(self) -> list[str]:
@@ -184,7 +186,7 @@ class Losses:
         left = self.encode(model, [self.asked(a, may, rng) for a, _, may in pairs])
         right = self.encode(model, [self.asked(b, may, rng) for _, b, may in pairs])
         others = rng.sample(self.user_turns, 48) + rng.sample(self.about_user, 48)
-        others += rng.sample(self.data.small_talk, 128)
+        others += rng.sample(self.data.small_talk, 112) + rng.sample(self.vague, 24)
         other = left @ self.encode(model, others).T  # [left, others]
         # A turn that no line answers may be near to a question about the user.
         answering = torch.tensor([may for _, _, may in pairs])
