@@ -29,7 +29,7 @@ from ohlora.errors import BadInput, OhloraError
 from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
 from ohlora.expression import v1_expression
 from ohlora.face import Lattice, load_face
-from ohlora.lines import Lines, load_lines
+from ohlora.lines import Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, extract
@@ -139,7 +139,9 @@ class Companion:
     ) -> Iterator[Event]:
         """The events of one turn, not yet stored; the last is Done."""
         started = time.perf_counter()
-        recalled = self._recall(text)
+        seed = zlib.crc32(response_id.encode())
+        # A line of hers speaks of herself, or helps in danger: no memory of the user is used.
+        recalled = [] if self._line(text, seed) else self._recall(text)
         for found in recalled:
             yield MemoryEvent("recalled", found.record.to_dict(), round(found.score, 4))
 
@@ -150,7 +152,7 @@ class Companion:
             history=self._history(session_id, before=asked),
         )
         first_token_s = None
-        answer = self.speak(prompt, stopped, seed=zlib.crc32(response_id.encode()))
+        answer = self.speak(prompt, stopped, seed=seed)
         while True:
             try:
                 piece = next(answer)
@@ -191,9 +193,8 @@ class Companion:
         slots = self.persona.slots(self.clock().date())
         if self.mode == "v1":
             return (yield from self._speak_v1(prompt, stopped, sampling, seed))
-        line = None if prompt.memories else self.lines.best(prompt.user, seed)
-        if line is not None:
-            text = fill(line[0].answer, slots)
+        if line := self._line(prompt.user, seed):
+            text = fill(line.answer, slots)
             shown = ""
             for piece in re.findall(r"\S+\s*", text):
                 if stopped():
@@ -252,6 +253,11 @@ class Companion:
         yield cleaned
         tokens = self.engine.count_tokens(cleaned)
         return Spoken(cleaned, "llm", "stop", tokens, tuple(tags))
+
+    def _line(self, text: str, seed: int) -> Line | None:
+        """Her own written line for this, where she has one and is sure of it."""
+        found = None if self.mode == "v1" else self.lines.best(text, seed)
+        return found and found[0]
 
     def _recall(self, text: str) -> Sequence[Recalled]:
         if self.mode == "v1":

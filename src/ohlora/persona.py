@@ -8,7 +8,6 @@ Packs come with ohlora-embedded (the default, "ohlora") and from OHLORA_HOME/per
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -112,18 +111,3 @@ def find_packs() -> Iterator[tuple[str, Path]]:
     for root in (paths.embedded() / "personas", paths.home() / "personas"):
         for file in sorted(root.glob("*/persona.toml")):
             yield file.parent.name, file.parent
-
-
-def read_lines(folder: Path) -> Iterator[dict[str, str]]:
-    """Rows {"q", "a", "topic", "split"} of a pack's lines. Raises CheckpointError on a bad row."""
-    for file in sorted((folder / "lines").glob("*.jsonl")):
-        for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                row = json.loads(text)
-                yield {"topic": "", "split": "train", **row, "q": row["q"], "a": row["a"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise CheckpointError(
-                    file,
-                    f'line {number} wants {{"q": ..., "a": ...}} as JSON ({error}); mend it.',
-                    f'{number}번째 줄이 {{"q": ..., "a": ...}} 꼴의 JSON이 아니에요({error}).',
-                ) from error

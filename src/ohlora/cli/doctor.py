@@ -81,12 +81,10 @@ def check_database() -> Finding:
 
 
 def check_persona() -> Finding:
-    from ohlora.persona import load_persona, read_lines
+    from ohlora.cli.persona import describe
 
-    persona = load_persona()
-    return Finding(
-        "persona", True, f"{persona.id}, {sum(1 for _ in read_lines(persona.folder))} lines"
-    )
+    row = describe("ohlora")
+    return Finding("persona", True, f"{row['id']}, {row['lines']} lines")
 
 
 def check_models() -> Iterator[Finding]:

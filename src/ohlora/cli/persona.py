@@ -15,10 +15,12 @@ app = typer.Typer(no_args_is_help=True, help="Persona packs: who speaks.")
 
 
 def describe(name: str) -> dict[str, Any]:
-    from ohlora.persona import load_persona, read_lines
+    from ohlora.lines import read_lines
+    from ohlora.persona import load_persona
 
     persona = load_persona(name)
-    topics = Counter(row["topic"] for row in read_lines(persona.folder))
+    files = sorted((persona.folder / "lines").glob("*.jsonl"))
+    topics = Counter(line.topic for file in files for line in read_lines(file))
     return {
         "id": persona.id,
         "name": persona.name,
