@@ -53,4 +53,5 @@ $(VENV)/.tests: $(VENV)/.runtime requirements/test.txt
 	@$(BIN)/pip install -q --no-deps -r requirements/test.txt
 	@$(BIN)/pip install -q torch==2.13.0
 	@$(BIN)/python tests/browser/install_chromium.py
+	@$(BIN)/python tests/vision/fetch_mtcnn.py
 	@touch $@

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from ohlora import __version__
-from ohlora.cli import chat, doctor, face, memory, models, persona, serve
+from ohlora.cli import chat, doctor, face, memory, models, persona, serve, vision
 from ohlora.cli.output import complain
 from ohlora.errors import OhloraError
 
@@ -31,6 +31,7 @@ app.add_typer(face.app, name="face")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(persona.app, name="persona")
+app.add_typer(vision.app, name="vision")
 app.command("doctor")(doctor.doctor)
 
 
