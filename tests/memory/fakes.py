@@ -29,7 +29,7 @@ class Clock:
 class NgramEncoder:
     """Unit vectors of hashed character 1- to 3-grams: texts that share syllables are near."""
 
-    recall_threshold = 0.3
+    recall_threshold = 0.2
     lines_threshold = 0.6
 
     def __init__(self, id: str = "ngrams", dim: int = 256) -> None:

@@ -99,6 +99,7 @@ def m002_memories(db: Connection) -> None:
         )""")
     db.execute("create index history_by_owner on memory_history (user_id, persona_id, id)")
     db.execute("create index history_by_memory on memory_history (memory_id, id)")
+    db.execute("create index history_by_change on memory_history (change_id)")
     db.execute("""
         create table embeddings (
             memory_id integer not null references memories on delete cascade,
