@@ -1,0 +1,273 @@
+"""Any Hugging Face causal LM from a folder, with or without a LoRA adapter; CPU or CUDA.
+
+    hf:DIR                                    e.g. a chat model; its chat template is used
+    hf:DIR+ADAPTER_DIR                        e.g. Polyglot-Ko 1.3B and v1's adapter
+    hf:DIR+ADAPTER_DIR;stop=1477,1078,4833,12    token ids that end an answer, as v1 lists them
+
+The loop is our own, so it ends within a token of a stop and draws the same for the same seed.
+Needs the torch extra; torch is imported here and nowhere else on this path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ohlora.dialogue.prompt import STOP_MARK, Prompt
+from ohlora.errors import BadInput, CheckpointError, EngineError
+from ohlora.llm.decode import StopText
+from ohlora.llm.engine import Finish, Progress, Sampling
+
+MOST_ANSWERS = 2  # at the same time
+
+
+def load_hf(spec: str, progress: Progress) -> HFEngine:
+    """Load "DIR[+ADAPTER_DIR][;stop=IDS]". Raises BadInput, CheckpointError, EngineError."""
+    spec, _, option = spec.partition(";")
+    stop_ids: tuple[int, ...] = ()
+    if option:
+        try:
+            key, value = option.split("=")
+            stop_ids = tuple(int(number) for number in value.split(","))
+            if key != "stop":
+                raise ValueError(key)
+        except ValueError as error:
+            raise BadInput(
+                f"{option!r} is no option of a language model: write stop=1477,1078,4833,12.",
+                f"{option!r}는 언어 모델 옵션이 아니에요. stop=1477,1078,4833,12처럼 적어 주세요.",
+            ) from error
+    base, adapter = Path(spec), None
+    if not base.exists() and "+" in spec:
+        first, _, second = spec.rpartition("+")
+        base, adapter = Path(first), Path(second)
+    return HFEngine(base, adapter, stop_ids=stop_ids, progress=progress)
+
+
+class HFEngine:
+    """A causal LM in bfloat16. Threads may share one engine."""
+
+    def __init__(
+        self,
+        base: Path,
+        adapter: Path | None = None,
+        *,
+        stop_ids: Sequence[int] = (),
+        device: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """device: "cpu" or "cuda", by default CUDA where there is one.
+
+        Raises CheckpointError on a folder that is missing or does not fit, EngineError without
+        torch.
+        """
+        torch = _import_torch()
+        for folder, wanted in ((base, "config.json"), (adapter, "adapter_config.json")):
+            if folder is not None and not (folder / wanted).is_file():
+                raise CheckpointError(
+                    folder,
+                    f"there is no {wanted} in it: give the folder that holds the model.",
+                    f"{wanted}이 없어요. 모델이 든 폴더를 적어 주세요.",
+                )
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.stop_ids = list(stop_ids)
+        (progress or (lambda what, part: None))(f"loading {base.name}", 0.0)
+        self._tokenizer, self._model = _load(base, adapter, self.device)
+        self._has_chat = bool(getattr(self._tokenizer, "chat_template", None)) and adapter is None
+        # transformers renamed the argument in 5.24.
+        names = inspect.signature(self._model.forward).parameters
+        self._cache_name = "cache" if "cache" in names else "past_key_values"
+        self._ends = _end_ids(self._model, self._tokenizer)
+        self._places = threading.BoundedSemaphore(MOST_ANSWERS)
+        config = self._model.config
+        self.context_tokens = int(getattr(config, "max_position_embeddings", None) or 2048)
+        name = base.name if adapter is None else f"{base.name}+{adapter.name}@{_digest(adapter)}"
+        self.id = f"hf-bf16:{name}"
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(_utf8(text), add_special_tokens=False)["input_ids"])
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, stopped: Callable[[], bool]
+    ) -> Generator[str, None, Finish]:
+        """Yield pieces of the answer; return why it ended. Raises EngineError."""
+        while not self._places.acquire(timeout=0.05):
+            if stopped():
+                return "stopped"
+        try:
+            return (yield from self._answer(prompt, sampling, stopped))
+        except (RuntimeError, IndexError) as error:  # out of memory, broken weights
+            raise EngineError(
+                f"The language model failed ({_first_line(error)}): use a smaller model or the "
+                "embedded one.",
+                f"언어 모델이 답하지 못했어요({_first_line(error)}). 더 작은 모델이나 내장 모델을 "
+                "써 주세요.",
+            ) from error
+        finally:
+            self._places.release()
+
+    def _answer(
+        self, prompt: Prompt, sampling: Sampling, stopped: Callable[[], bool]
+    ) -> Generator[str, None, Finish]:
+        import torch
+        from transformers import DynamicCache
+
+        rng = torch.Generator(self.device)
+        rng.seed() if sampling.seed is None else rng.manual_seed(sampling.seed)
+        limit = min(sampling.max_new_tokens, self.context_tokens // 2)
+        ids = self._prompt_ids(prompt)[-(self.context_tokens - limit) :]
+        shown, written = StopText([STOP_MARK]), 0
+        answer: list[int] = []
+        cache = {self._cache_name: DynamicCache(config=self._model.config)}  # filled in place
+        step = torch.tensor([ids], device=self.device)
+        while len(answer) < limit:
+            if stopped():
+                return "stopped"
+            with torch.inference_mode():
+                out = self._model(input_ids=step, use_cache=True, **cache)
+                token = draw(out.logits[0, -1].float(), answer, sampling, rng)
+            if token in self._ends:
+                yield from _some(shown.finish())
+                return "stop"
+            answer.append(token)
+            step = torch.tensor([[token]], device=self.device)
+            if self.stop_ids and answer[-len(self.stop_ids) :] == self.stop_ids:
+                return "stop"
+            text = self._text(answer[: len(answer) - self._held(answer)])
+            piece, written = text[written:], max(written, len(text))
+            yield from _some(shown.feed(piece.replace("\ufffd", "")))
+            if shown.ended:
+                return "stop"
+        yield from _some(shown.finish())
+        return "length"
+
+    def _prompt_ids(self, prompt: Prompt) -> list[int]:
+        if not self._has_chat:
+            return list(self._tokenizer(_utf8(prompt.completion()))["input_ids"])
+        messages = prompt.messages()
+        try:
+            text = self._chat(messages)
+        except Exception:  # jinja: some templates refuse a system role; it becomes the user's
+            if len(messages) < 2 or messages[0]["role"] != "system":
+                raise
+            system, first, *rest = messages
+            joined = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+            text = self._chat([joined, *rest])
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _chat(self, messages: list[dict[str, str]]) -> str:
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return _utf8(str(text))
+
+    def _text(self, ids: list[int]) -> str:
+        """The text of these ids, without a last character that is not whole yet."""
+        text = self._tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return str(text).rstrip("\ufffd")
+
+    def _held(self, answer: list[int]) -> int:
+        """How many last ids may be the beginning of the stop sequence."""
+        for size in range(min(len(self.stop_ids), len(answer)), 0, -1):
+            if answer[-size:] == self.stop_ids[:size]:
+                return size
+        return 0
+
+
+def draw(logits: Any, before: Sequence[int], sampling: Sampling, rng: Any) -> int:
+    """One token id from logits [V], in the order penalty, temperature, top k, top p."""
+    import torch
+
+    if before and sampling.repetition_penalty != 1.0:
+        seen = torch.tensor(sorted(set(before)), device=logits.device)
+        score = logits[seen]
+        score = torch.where(
+            score > 0, score / sampling.repetition_penalty, score * sampling.repetition_penalty
+        )
+        logits = logits.index_copy(0, seen, score)
+    if sampling.temperature <= 0:
+        return int(logits.argmax())
+    values, order = (logits / sampling.temperature).sort(descending=True)
+    if 0 < sampling.top_k < len(values):
+        values, order = values[: sampling.top_k], order[: sampling.top_k]
+    chances = values.softmax(-1)
+    if sampling.top_p < 1.0:
+        chances = chances * (chances.cumsum(-1) - chances < sampling.top_p)  # the first always
+    return int(order[torch.multinomial(chances, 1, generator=rng)])
+
+
+def _load(base: Path, adapter: Path | None, device: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any
+    where = base
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(base), dtype=torch.bfloat16, local_files_only=True
+        )
+        if adapter is not None:
+            # The adapter's own note of its base (often another machine's path) is not followed.
+            from peft import PeftModel
+
+            where = adapter
+            with warnings.catch_warnings():  # peft still says what transformers now renames
+                warnings.simplefilter("ignore", FutureWarning)
+                model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except Exception as error:  # transformers and peft raise almost anything on a bad folder
+        raise CheckpointError(
+            where,
+            f"it cannot be loaded ({_first_line(error)}): fetch it again, and check that adapter "
+            "and base belong together.",
+            f"읽을 수 없어요({_first_line(error)}). 다시 받고, 어댑터와 바탕 모델이 맞는지 확인해 "
+            "주세요.",
+        ) from error
+    placed: Any = model.to(device)
+    return tokenizer, placed.eval()
+
+
+def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+    ends: set[int] = set()
+    for value in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
+        if value is not None:
+            ends |= set(value) if isinstance(value, (list, tuple)) else {value}
+    return ends
+
+
+def _digest(adapter: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(adapter.glob("adapter_*")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _some(piece: str) -> tuple[str, ...]:
+    return (piece,) if piece else ()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _import_torch() -> Any:
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        fix = 'pip install "ohlora[torch]"'
+        raise EngineError(
+            f"Hugging Face models need torch and transformers ({error}): run `{fix}`.",
+            f"허깅페이스 모델에는 torch와 transformers가 필요해요. `{fix}`를 실행해 주세요.",
+        ) from error
+    return torch
