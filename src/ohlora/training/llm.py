@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import save_file
@@ -26,7 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ohlora.llm.gguf_base import assemble, read_base, to_sentencepiece
+from ohlora.llm.gguf_base import load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded
 from ohlora.training.gemma3 import LINEARS, Gemma3
 from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_persona, split
@@ -108,10 +107,7 @@ def load_model(tokenizer: Tokenizer, config: TrainConfig) -> Gemma3:
     """The dequantised base with the tokenizer's rows of the embedding, and a fresh adapter."""
     order = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     keep = [to_sentencepiece(token) for token, _ in order]
-    with TemporaryDirectory() as folder:
-        gguf = Path(folder) / "base.gguf"
-        assemble(gguf, lambda what, part: None)
-        base = read_base(gguf, keep)
+    base = read_base(load_parts(lambda what, part: None), keep)
     dtype = torch.bfloat16
     return Gemma3(base.shape, base.tensors, config.rank, config.alpha, dtype)
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models
 
-from ohlora.llm.gguf_base import gguf_tokens
+from ohlora.llm.gguf_base import GGUF
 
 CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -125,9 +124,10 @@ def needed_characters() -> str:
 
 
 def build_tokenizer(
-    gguf: Path, always: Iterable[str], counted: Iterable[str], size: int
+    gguf: GGUF, always: Iterable[str], counted: Iterable[str], size: int
 ) -> tuple[Tokenizer, Tokenizer]:
     """The pruned tokenizer for these texts, and Gemma's full one to compare it with."""
-    full = full_tokenizer(*gguf_tokens(gguf))
+    settings = gguf.settings
+    full = full_tokenizer(settings["tokenizer.ggml.tokens"], settings["tokenizer.ggml.token_type"])
     order = prune(full, always, counted, needed_characters(), size)
     return make_bpe(order), full
