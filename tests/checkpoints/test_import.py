@@ -270,7 +270,7 @@ def test_a_converted_file_stands_in_for_the_original_one(own: Path, rows: Rows) 
     path.unlink()
     assert state_of(rows[V3]).status == "ready"
     assert verify(rows[V3])[0].status == "ready"
-    assert converted.suffix == ".safetensors"
+    assert rows[V3].path() == converted and converted.suffix == ".safetensors"
 
 
 def test_bfloat16_and_int64_survive_conversion(tmp_path: Path) -> None:
@@ -321,3 +321,13 @@ def test_without_torch_a_pth_file_comes_in_unopened_with_a_note(
     assert "not looked into, PyTorch is not installed" in result.findings[0].en
     with pytest.raises(CheckpointError, match="needs PyTorch"):
         convert(rows[V3].path())
+
+
+def test_links_in_the_users_folder_are_read_through(own: Path, rows: Rows, tmp_path: Path) -> None:
+    """As in the hub's cache, where every file is a link to a blob."""
+    path = own / rows["sbert"].place / "model.safetensors"
+    blob = path.rename(tmp_path / "blob")
+    path.symlink_to(blob)
+    assert run(own, rows)["sbert"].status == "present"
+    ours = rows["sbert"].folder() / "model.safetensors"
+    assert not ours.is_symlink() and ours.read_bytes() == blob.read_bytes()

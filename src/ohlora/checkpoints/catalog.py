@@ -128,12 +128,9 @@ class Row:
 
     def path(self) -> Path:
         """What to hand to a loader: the file of a one-file row, else the folder."""
-        weights = [file for file in self.files if file.nets or file.weights]
-        return (
-            self.folder() / self.files[0].name
-            if len(weights) == len(self.files) == 1
-            else (self.folder())
-        )
+        if len(self.files) == 1 and self.files[0].weights:
+            return converted_or(self.folder() / self.files[0].name)
+        return self.folder()
 
     def source(self) -> str:
         """Where the files come from, for people; "" when nobody published them."""
@@ -234,6 +231,13 @@ def _file(entry: dict[str, Any], nets: tuple[Net, ...], alone: bool) -> File:
         weights=weights,
         **entry,
     )
+
+
+def converted_or(path: Path) -> Path:
+    """A .pth or .pt path, or the .safetensors beside it when only that is there."""
+    other = path.with_suffix(".safetensors")
+    torch_file = path.suffix in (".pth", ".pt")
+    return other if torch_file and not path.is_file() and other.is_file() else path
 
 
 def safe_name(name: str) -> PurePosixPath:

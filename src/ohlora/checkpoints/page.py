@@ -45,8 +45,9 @@ instead of its author's disk.
 
 ## Where they lie
 
-`OHLORA_HOME/models/ohlora-v1/` and below it the place of the table. `ohlora models path ID` prints
-it, for scripts:
+`OHLORA_HOME/models/ohlora-v1/` and below it the place of the table; `records.json` beside it keeps
+the digest of every file that came in. `OHLORA_CATALOG` names another catalog of the same form, for
+a mirror or models of your own. `ohlora models path ID` prints a place, for scripts:
 
 ```sh
 ohlora models path stylegan-v3-generator

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ohlora.checkpoints.catalog import File, Row
+from ohlora.checkpoints.catalog import File, Row, converted_or
 from ohlora.checkpoints.records import Record, key_of, read_records
 
 INCOMPLETE = ".incomplete"
@@ -73,12 +73,7 @@ def state_of(row: Row, records: Mapping[str, Record] | None = None) -> State:
 
 def file_path(row: Row, file: File) -> Path:
     """Where a file lies; a .safetensors made by `convert` or chosen by the user counts too."""
-    path = row.folder() / file.name
-    if not path.is_file() and path.suffix in (".pth", ".pt"):
-        other = path.with_suffix(".safetensors")
-        if other.is_file():
-            return other
-    return path
+    return converted_or(row.folder() / file.name)
 
 
 def staging(row: Row) -> Path:
