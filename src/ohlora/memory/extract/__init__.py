@@ -38,8 +38,8 @@ def extract(message: str, now: datetime) -> list[Fact]:
     for clause in statements:
         found = traits(clause, today, alone)
         if not found:
-            found = list(plans(clause, today)) or list(weather(clause, today))
-            found += place(clause, today) if not found else []
+            found = list(weather(clause, today)) or list(plans(clause, today))
+            found = found or list(place(clause, today))
         if not any(fact.key == "상태" for fact in found) and not reported(clause):
             found += mood(clause)
         for fact in [*found, *_name_of_pet(clause, facts)]:

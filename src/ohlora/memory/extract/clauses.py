@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final
-from ohlora.memory.extract.words import ASKING, FIRST_PERSON, OPENERS, YOU, words
+from ohlora.memory.extract.words import ASKING, EVENTS, FIRST_PERSON, OPENERS, YOU, words
 
 Subject = Literal["user", "persona", "other"]
 READ_CHARACTERS = 2_000  # of a message; the rest is not looked at
@@ -50,7 +50,7 @@ QUOTED = re.compile(r"[\"“”][^\"“”]{0,200}[\"“”]\S*|[‘'][^‘’']
 QUOTE_MARK = "“"  # stays where a quotation was: what stands around it is no fact
 LAUGH = re.compile(r"[ㄱ-ㅎㅏ-ㅣ^]+")
 SENTENCE = re.compile(r"((?:[^.!?~…\n;,。！？]|(?<=\d)\.(?=\d))+)([.!?~…\n;,。！？\s]*)")
-ALSO = re.compile(r"[가-힣](?:이고|이라|이라서)$")  # 25살이고, 시험이라
+ALSO = re.compile(r"[가-힣](?:이고|이라|이라서)$")
 JOINT = re.compile(r"(?:거든|니까|지만|길래|거든요)$")  # and 는데, 인데, 아닌데, ... see _joins
 NOUNS_IN_MYEON = words(
     "면 라면 컵라면 냉면 물냉면 비빔냉면 짜장면 자장면 쫄면 비빔면 당면 밀면 화면 수면 장면 정면 "
@@ -83,7 +83,7 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
     parts: list[list[str]] = [[]]
     for word in said[: 4 * CLAUSE_WORDS]:
         parts[-1].append(word)
-        if _joins(word) or (not asked and ALSO.search(word)):
+        if _joins(word) or (not asked and _says_also(word)):
             parts.append([])
     parts = [part for part in parts if part]
     for number, part in enumerate(parts):
@@ -99,6 +99,12 @@ def _joins(word: str) -> bool:
     if before != word:
         return final(before) == FINAL_N and word not in ("가운데", "그런데")
     return len(word) > 2 and JOINT.search(word) is not None
+
+
+def _says_also(word: str) -> bool:
+    """A statement of its own before the next: 25살이고, 시험이라, "내일 발표야 떨려"."""
+    event = re.sub(r"이?야$", "", word)
+    return ALSO.search(word) is not None or (event != word and event in EVENTS)
 
 
 def _supposes(word: str) -> bool:
@@ -132,7 +138,7 @@ def _clause(said: list[str], last: bool) -> Clause | None:
         said = said[1:]
     if not said or len(said) > CLAUSE_WORDS:
         return None
-    if any(word in YOU or word in ASKING for word in said):
+    if any(word in YOU or word in ASKING or word.startswith(("무슨", "몇")) for word in said):
         return None
     return Clause(tuple(said), said[0] in FIRST_PERSON, last)
 

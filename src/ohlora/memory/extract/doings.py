@@ -50,7 +50,7 @@ VERBS = {
     **_forms("배우", "배워", "배운다", "배우는"),
     **{
         noun + form: noun
-        for noun in ("전공", "일", "근무", "알바", "준비", "자취", "거주")
+        for noun in ("전공", "일", "근무", "알바", "준비", "공부", "자취", "거주")
         for form in _forms("하", "해", "한다", "하는") | {"중이야": "", "중이에요": "", "중": ""}
     },
 }
@@ -68,8 +68,10 @@ BECOMING = re.compile(
 MOVED = re.compile(r"^(?P<what>\S{2,10}?)(?:으로|로)\s이사\s?(?:왔어|갔어|했어|했다|왔다)(?:요)?$")
 HOBBY = re.compile(r"^취미로\s(?P<what>\S{1,10})\s(?:쳐|해|배워|그려|찍어)(?:요)?$")
 PARTNER = re.compile(
-    r"^(?P<who>여자친구|여친|남자친구|남친|애인)(?:가|이)?\s(?:생겼|있)(?:어|어요|다|음|는데)$"
+    r"^(?P<who>여자친구|여친|남자친구|남친|애인)(?:가|이|랑|이랑|하고)?\s"
+    r"(?P<state>생겼|있|헤어졌)(?:어|어요|다|음|는데)$"
 )
+SPACED = re.compile(r"(?<=고)\s(?=있)|(?<=는)\s(?=중)|(?<=[비공무일바부])\s(?=중|하)")
 MANNERS = words(
     "혼자 같이 잘 오래 열심히 행복하게 그럭저럭 대충 막 바쁘게 여기 거기 따로 자취 지금 현재"
 )
@@ -80,7 +82,8 @@ def doings(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
     said = [word for word in clause.rest if word not in FILLERS and word not in MANNERS]
     text = " ".join(said)
     if partner := PARTNER.match(text):
-        yield Fact(CALLED.get(partner["who"], partner["who"]), "있음")
+        state = "헤어짐" if partner["state"] == "헤어졌" else "있음"
+        yield Fact(CALLED.get(partner["who"], partner["who"]), state)
         return
     for pattern, key in (
         (ALLERGY, "알레르기"),
@@ -92,7 +95,9 @@ def doings(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
         if match and _plain(match["what"]):
             yield Fact(key, match["what"], merge=key in ("알레르기", "취미"))
             return
-    said = re.sub(r"(?<=고)\s(?=있)|(?<=는)\s(?=중)|(?<=[비공무일바])\s(?=중|하)", "", text).split()
+    said = re.sub(
+        r"(?<=고)\s(?=있)|(?<=는)\s(?=중)|(?<=[비공무일바부])\s(?=중|하)", "", text
+    ).split()
     verb = VERBS.get(said[-1]) if said else None
     if verb is None or not 2 <= len(said) <= 4:
         return
@@ -121,6 +126,8 @@ def _told(verb: str, what: str, particle: str) -> Iterator[Fact]:
         yield Fact("전공", what)
     elif verb == "준비" and what not in ("이별", "마음"):
         yield Fact("준비하는 것", what)
+    elif verb == "공부" and particle in ("", "을", "를"):
+        yield Fact("공부하는 것", what, merge=True)
     elif verb == "알바":
         yield Fact("직업", f"{what} 알바")
     elif verb == "일" and particle in ("으로", "로"):

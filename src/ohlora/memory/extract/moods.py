@@ -77,7 +77,7 @@ PHRASES = tuple(
         (r"잠(?:이|을)?\s?(?:안\s?와|안\s?온다|못\s?잤|못\s?자|안\s?오네)", "잠 못 잠"),
         (r"숙취(?:가)?\s?(?:있|심|장난|때문)", "숙취 있음"),
         (r"입맛(?:이)?\s?없", "입맛 없음"),
-        (r"기분(?:이)?\s?(?:안\s?좋|별로|나빠|나쁘|더러|꿀꿀|다운)", "기분 안 좋음"),
+        (r"기분(?:이)?\s?(?:안\s?좋|별로|나빠|나쁘|더러|꿀꿀|다운|최악)", "기분 안 좋음"),
         (r"기분(?:이)?\s?(?:좋|최고|짱)", "기분 좋음"),
         (r"컨디션(?:이)?\s?(?:안\s?좋|별로|나빠|최악|꽝)", "컨디션 안 좋음"),
         (r"컨디션(?:이)?\s?(?:좋|최고)", "컨디션 좋음"),
@@ -231,6 +231,7 @@ def place(clause: Clause, today: date) -> Iterator[Fact]:
         marked = noun != what
         known = noun[-1:] != "" and (noun.split()[-1:] or [""])[0] in PLACES
         if not doing:
+            known = known or (now and PLACELIKE.search(noun) is not None)
             if marked and known and (now or clause.first_person):
                 yield Fact("지금 있는 곳", noun)
         elif not what.endswith("에서") and HERE.match(doing):

@@ -46,6 +46,7 @@ LONG_PLAN_VERBS = tuple(verb for verb in PLAN_VERBS if len(verb) > 1)
 BARE_TALK = frozenset("보 오 가 만나 하 자 오르 놀".split())  # "내일 봐!" is a goodbye
 ME = frozenset("나 난 나는 내가 저 저는 제가".split())  # inside a clause; 전 is also "former"
 NO = ("없", "말고", "아직", "아닌", "아니")
+SKY = frozenset("비 비가 눈 눈이 소나기 태풍 태풍이 날씨 날씨가 해 해가".split())
 SPEECH = ("자", "까", "라", "다", "고", "지", "게", "려", "야", "서")  # 헤어지자 했어
 NEVER = frozenset("또 다시 꼭 같이 우리 이따".split())
 
@@ -83,6 +84,8 @@ def _plan(
         return None
     words = [word for word in words if word not in ME and word not in FILLERS]
     if not words or any(word in DENIED or word.startswith(NO) for word in words):
+        return None
+    if words[0] in SKY:
         return None
     done = _done([*company, *words], said_me or bool(company), more)
     if done is None:

@@ -52,18 +52,21 @@ WISH = re.compile(
     r"^(?P<where>[가-힣]{2,10}?)(?:으로|로|에)?\s(?:꼭\s|한번\s|한 번\s)*"
     r"(?:(?:여행|놀러)\s?가고\s?싶(?:어|다|음|어요)|가\s?보고\s?싶(?:어|다|음|어요))$"
 )
-CANNOT = re.compile(r"^먹(?:어요?|음|는다|는데)$")
+CANNOT = re.compile(r"^(?:먹(?:어요?|음|는다|는데)|마셔요?|마신다|마심|마시는데)$")
 
 
 def _likes(said: list[str], first_person: bool) -> Iterator[Fact]:
-    if said[-2] == "못" and CANNOT.match(said[-1]):
+    if said[-2] == "못" and (cannot := CANNOT.match(said[-1])):
         if thing := liked_thing(said[:-2], first_person):
-            yield Fact("못 먹는 음식", thing, merge=True)
+            key = "못 마시는 음료" if cannot[0].startswith("마") else "못 먹는 음식"
+            yield Fact(key, thing, merge=True)
         return
     short = re.match(r"^(좋아|싫어)요?$", said[-1]) if first_person else None  # 나 아이유 좋아
     feeling = LIKED.match(said[-1]) or short
     thing = liked_thing(said[:-1], first_person) if feeling else None
-    if feeling is None or thing is None or (short and thing.split()[-1] in MOODS):
+    if feeling is None or thing is None:
+        return
+    if short and (thing.split()[-1] in MOODS or thing.endswith("기")):  # 학교 가기 싫어
         return
     kind = kind_of(thing)
     if feeling[1] != "사랑" or kind != "것":

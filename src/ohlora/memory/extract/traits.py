@@ -17,7 +17,7 @@ from ohlora.memory.extract.korean import (
     plain_stem,
     without_copula,
 )
-from ohlora.memory.extract.tastes import LIKED, liked_thing, pets, tastes
+from ohlora.memory.extract.tastes import LIKED, kind_of, liked_thing, pets, tastes
 from ohlora.memory.extract.words import (
     CALLED,
     FILLERS,
@@ -74,6 +74,9 @@ OTHERS_THING = re.compile(
 )
 OTHERS_SELF = re.compile(
     rf"^(?:(?:내|제|우리|나의)\s)?{PERSON}(?:은|는|이|가|도)\s(?P<said>\S.{{0,40}})$"
+)
+OTHERS_DAY = re.compile(
+    rf"^(?P<when>\S+(?:\s\S+)?)\s(?:(?:내|제|우리)\s)?{PERSON}\s(?:생일|생신)(?:이야|이에요|임|인데|이다)$"
 )
 VERB_END = re.compile(
     r"(?:다|요|어|해|했|지|네|까|죠|니|냐|면|서|을|를|은|는|만|에|에서|한테|랑|하고|려고|싶어|같아|거|데)$"
@@ -153,7 +156,8 @@ def _fitting(key: str, value: str, today: date) -> str | None:
     if key == "나이":
         return value if re.search(r"\d", value) or AGE.match(value) else None
     if key == "이름":
-        return value if re.fullmatch(r"[가-힣]{1,5}|[A-Za-z]{2,20}", value) else None
+        whole = re.fullmatch(r"[가-힣]{1,5}|[A-Za-z]{2,20}", value)
+        return value if whole and not re.search(r"(?:해|싶어|[다요네까냐])$", value) else None
     return value
 
 
@@ -220,6 +224,8 @@ def _self(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
         yield from _goal(value)
     elif BLOOD.match(value):
         yield Fact("혈액형", value.upper())
+    elif fan := re.fullmatch(r"(\S{1,10}(?:\s\S{1,6})?)\s팬", value):
+        yield Fact(f"좋아하는 {kind_of(fan[1])}", fan[1], merge=True)
     elif value == "외동":
         yield Fact("가족", "외동")
     elif student := re.fullmatch(r"(\S{2,12})\s학생", value):
@@ -282,6 +288,9 @@ def _others(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             value = _month_day(value, today)
         if value:
             yield Fact(f"{_who(match)} {match['thing'].replace('mbti', 'MBTI')}", value, "other")
+        return
+    if (match := OTHERS_DAY.match(clause.text)) and (day := _month_day(match["when"], today)):
+        yield Fact(f"{_who(match)} 생일", day, "other")
         return
     match = OTHERS_SELF.match(clause.text)
     if not match or match["name"] in PEOPLE:
