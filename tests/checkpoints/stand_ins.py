@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, int]] = {
         "layers": 2, "hidden": 16, "intermediate": 32, "vocabulary": 64, "positions": 34,
     },
 }  # fmt: skip
+DTYPES = {"gpt-neox": torch.float16, "gemma2": torch.bfloat16}  # the others are float32
 IMAGES = 12  # instead of 10,000 and 4,703; catalogs in tests ask for as many
 WORDS = ["<|endoftext|>", "[UNK]", "[PAD]", "안녕", "나", "는", "오로라", "너", "오늘"]
 
@@ -58,7 +59,26 @@ def state_of_net(net: Net) -> dict[str, torch.Tensor]:
             continue
         values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
         state[key] = torch.from_numpy(np.asarray(0.1 * values, np.float32)).reshape(shape)
-    return state
+    return {key: value.to(DTYPES.get(net.name, value.dtype)) for key, value in state.items()}
+
+
+def buffers(net: Net) -> dict[str, torch.Tensor]:
+    """What the published files hold beside the weights, and no one needs."""
+    numbers = small(net)
+    if net.name == "roberta":
+        hidden = numbers["hidden"]
+        return {
+            "pooler.dense.weight": torch.zeros(hidden, hidden),
+            "pooler.dense.bias": torch.zeros(hidden),
+        }
+    extra = {}
+    if net.name == "gpt-neox":
+        for i in range(numbers["layers"]):
+            attention = f"gpt_neox.layers.{i}.attention"
+            extra[f"{attention}.bias"] = torch.ones(1, 1, 64, 64, dtype=torch.bool).tril()
+            extra[f"{attention}.masked_bias"] = torch.tensor(-1e9)
+            extra[f"{attention}.rotary_emb.inv_freq"] = torch.ones(2)
+    return extra
 
 
 def write_row(row: Row, folder: Path) -> list[Path]:
@@ -79,7 +99,7 @@ def write_row(row: Row, folder: Path) -> list[Path]:
 def write_weights(row: Row, file: File, path: Path) -> None:
     nets = file.nets or (Net("mtcnn-p"),)  # rows without known keys: any tensors will do
     if path.suffix == ".safetensors":
-        state = state_of_net(nets[0])
+        state = state_of_net(nets[0]) | buffers(nets[0])
         save_file(shard(row, file, state), path, metadata={"format": "pt"})
     elif nets[0].part:
         extra = {"epoch": 3, "step": 12}
@@ -199,7 +219,7 @@ def index(row: Row) -> dict[str, object]:
     files = [file for file in row.files if file.weights]
     if not files or not files[0].nets:
         return {}
-    state = state_of_net(files[0].nets[0])
+    state = state_of_net(files[0].nets[0]) | buffers(files[0].nets[0])
     shards = {file.name: shard(row, file, state) for file in files}
     size = sum(tensor.nbytes for tensor in state.values())
     weight_map = {key: name for name, part in shards.items() for key in part}
