@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ohlora.memory.memories import MemoryRecord, clean
+from ohlora.memory.records import MemoryRecord, clean
 from ohlora.memory.sessions import instant
 from ohlora.memory.store import Store
 

@@ -119,6 +119,7 @@ TIME = re.compile(
     re.VERBOSE,
 )
 PAST_KEPT = timedelta(days=30)  # what was done on a day gone by
+NEAR_DAYS, NEAR_MONTHS = 180, 5  # within half a year a date needs no year
 SCAN_CHARACTERS = 2_000  # a time word further on is not looked for
 
 
@@ -172,8 +173,11 @@ def _resolve(match: re.Match[str], today: date, look: Look) -> When:
         return When(date(months // 12, months % 12 + 1, 1), "month")
     if "onlymonth" in found:
         month, year = int(found["onlymonth"]), int(found.get("myear", today.year))
-        if "myear" not in found and look != "near":
-            year += -(month > today.month) if past else month < today.month
+        if "myear" not in found:
+            ahead = (month - today.month) % 12  # months
+            back = ahead > NEAR_MONTHS if look == "near" else past and ahead > 0
+            months = today.year * 12 + today.month - 1 + ahead - 12 * back
+            year = months // 12
         return When(date(year, month, 1), "month")
     if "onlyday" in found:
         return When(_month_day(int(found["onlyday"]), today, past))
@@ -235,7 +239,8 @@ def spoken(when: When, today: date) -> str:
     if when.span == "month":
         months = (first.year - today.year) * 12 + first.month - today.month
         near = {-1: "지난달", 0: "이번 달", 1: "다음 달"}.get(months)
-        return near or (f"{first.year}년 " if first.year != today.year else "") + f"{first.month}월"
+        far = not -NEAR_MONTHS <= months <= NEAR_MONTHS
+        return near or (f"{first.year}년 " if far else "") + f"{first.month}월"
     week = first - timedelta(days=first.weekday()) - (today - timedelta(days=today.weekday()))
     ending = "주말" if when.span == "weekend" else "주"
     near = {-7: "지난", 0: "이번", 7: "다음"}.get(week.days)
@@ -243,7 +248,7 @@ def spoken(when: When, today: date) -> str:
 
 
 def _written(day: date, today: date) -> str:
-    far = abs((day - today).days) > 180  # within half a year the month is enough
+    far = abs((day - today).days) > NEAR_DAYS
     return (f"{day.year}년 " if far else "") + f"{day.month}월 {day.day}일"
 
 

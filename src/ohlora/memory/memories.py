@@ -5,75 +5,31 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from sqlite3 import Connection, Row
 from typing import Any, Literal
 
 from ohlora.errors import BadInput, UnknownMemory
 from ohlora.memory.database import Database
-from ohlora.memory.dates import Clock, Span, When, expiry, mentions, split_key, spoken_key
+from ohlora.memory.dates import Clock, expiry, mentions, split_key, spoken_key
+from ohlora.memory.records import (
+    LIVE,
+    SAME,
+    SELECT,
+    STATE,
+    VALUE_CHARACTERS,
+    Change,
+    MemoryRecord,
+    Subject,
+    Undone,
+    clean_key,
+    clean_value,
+    merged,
+    record_of,
+    state_of,
+    when_of,
+)
 from ohlora.memory.sessions import Owner, instant
-
-Subject = Literal["user", "persona", "other"]
-KEY_CHARACTERS, VALUE_CHARACTERS = 40, 300
-MERGED_VALUES = (
-    8  # values that one key gathers ("좋아하는 음식: 마라탕, 떡볶이"); the oldest go first
-)
-SHOWN = ("id", "key", "value", "text", "subject", "created", "updated", "expires") + (
-    "source_message_id",
-    "source_text",
-)
-SHOWN_STATE = ("key", "value", "date", "span", "deleted")  # what a person would see changed
-SAME = ("subject", "key", "date", "span")  # what makes two memories the same one
-STATE = ("subject", "key", "value", "date", "span", "expires", "source_message_id", "deleted")
-
-
-@dataclass(frozen=True)
-class MemoryRecord:
-    id: int
-    subject: Subject
-    key: str  # as it reads today: "내일 일정"
-    value: str
-    created: str
-    updated: str
-    expires: str | None
-    source_message_id: int | None
-    source_text: str | None  # what the user said, while that message exists
-    when: When | None = None
-    deleted: bool = False
-
-    @property
-    def text(self) -> str:
-        return f"[{self.key}: {self.value}]"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in SHOWN}
-
-
-@dataclass(frozen=True)
-class Change:
-    """One entry of the history. `before` and `after` are states of the row (None: not there)."""
-
-    id: int
-    memory_id: int
-    action: str  # stored | updated | edited | deleted | undone
-    before: dict[str, Any] | None
-    after: dict[str, Any]
-    undone: bool
-    created: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-
-@dataclass(frozen=True)
-class Undone:
-    action: str  # what was undone: stored | updated | edited | deleted
-    record: MemoryRecord  # the memory as it is now
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"action": self.action, "memory": self.record.to_dict()}
 
 
 class Memories:
@@ -101,8 +57,8 @@ class Memories:
         Raises BadInput when key or value is empty after cleaning.
         """
         now = self._clock()
-        key, when = split_key(_clean_key(key), now.date())
-        value = _clean_value(value)
+        key, when = split_key(clean_key(key), now.date())
+        value = clean_value(value)
         ends = expiry(key, when, now)
         state: dict[str, Any] = {
             "subject": subject,
@@ -121,7 +77,7 @@ class Memories:
                 memory_id = self._insert(db, state, now)
                 return self._get(db, memory_id), "stored"
             if merge:
-                state["value"] = _merged(known["value"], value)
+                state["value"] = merged(known["value"], value)
             if state["value"] == known["value"] and state["expires"] == known["expires"]:
                 return self._get(db, known["id"]), "unchanged"
             self._change(db, known, state, "updated", self._next_change(db), now)
@@ -136,15 +92,15 @@ class Memories:
             row = self._row(db, memory_id)
             if row["deleted"]:
                 raise UnknownMemory(memory_id)
-            state = _state(row)
-            when = _when(row)
-            if key is not None and _clean_key(key) != spoken_key(row["key"], when, now.date()):
-                state["key"], when = split_key(_clean_key(key), now.date())
+            state = state_of(row)
+            when = when_of(row)
+            if key is not None and clean_key(key) != spoken_key(row["key"], when, now.date()):
+                state["key"], when = split_key(clean_key(key), now.date())
                 state["date"] = when and when.first.isoformat()
                 state["span"] = when and when.span
             if value is not None:
-                state["value"] = _clean_value(value)
-            if state != _state(row):
+                state["value"] = clean_value(value)
+            if state != state_of(row):
                 ends = expiry(state["key"], when, now)
                 state["expires"] = ends and instant(ends)
                 change = self._next_change(db)
@@ -159,7 +115,7 @@ class Memories:
             row = self._row(db, memory_id)
             if row["deleted"]:
                 raise UnknownMemory(memory_id)
-            state = _state(row) | {"deleted": 1}
+            state = state_of(row) | {"deleted": 1}
             self._change(db, row, state, "deleted", self._next_change(db), now)
             return self._get(db, memory_id)
 
@@ -188,7 +144,7 @@ class Memories:
             ).fetchall():
                 current = self._row(db, row["memory_id"])
                 before = json.loads(row["before"]) if row["before"] else None
-                state = before or _state(current) | {"deleted": 1}
+                state = before or state_of(current) | {"deleted": 1}
                 if not state["deleted"]:
                     self._retire_twin(db, row["memory_id"], state, change + 1, now)
                 self._change(db, current, state, "undone", change, now)
@@ -285,10 +241,10 @@ class Memories:
                 + (" order by m.updated desc, m.id desc" if order else ""),
                 (*self._own, *live, *(values or [])),
             ).fetchall()
-        return [_record(row, now.date()) for row in rows]
+        return [record_of(row, now.date()) for row in rows]
 
     def _get(self, db: Connection, memory_id: int) -> MemoryRecord:
-        return _record(self._row(db, memory_id), self._clock().date())
+        return record_of(self._row(db, memory_id), self._clock().date())
 
     def _row(self, db: Connection, memory_id: int) -> Row:
         row: Row | None = None
@@ -322,7 +278,7 @@ class Memories:
     ) -> None:
         twin = self._twin(db, state, now, but=memory_id)
         if twin is not None:
-            self._change(db, twin, _state(twin) | {"deleted": 1}, "deleted", change, now)
+            self._change(db, twin, state_of(twin) | {"deleted": 1}, "deleted", change, now)
 
     def _insert(self, db: Connection, state: dict[str, Any], now: datetime) -> int:
         memory_id: int = db.execute(
@@ -350,7 +306,7 @@ class Memories:
             "where id = ?",
             (instant(now), *(state[name] for name in STATE), row["id"]),
         )
-        self._log(db, row["id"], _state(row), state, action, change, now)
+        self._log(db, row["id"], state_of(row), state, action, change, now)
 
     def _log(
         self,
@@ -372,82 +328,3 @@ class Memories:
     def _next_change(self, db: Connection) -> int:
         row = db.execute("select coalesce(max(change_id), 0) + 1 from memory_history").fetchone()
         return int(row[0])
-
-
-LIVE = "not m.deleted and (m.expires is null or m.expires > ?)"
-SELECT = (
-    "select m.*, said.text as source_text from memories m "
-    "left join messages said on said.id = m.source_message_id"
-)
-
-
-def _state(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in STATE}
-
-
-def _when(row: Row) -> When | None:
-    span: Span | None = row["span"]
-    return When(date.fromisoformat(row["date"]), span) if span else None
-
-
-def _record(row: Row, today: date) -> MemoryRecord:
-    when = _when(row)
-    return MemoryRecord(
-        id=row["id"],
-        subject=row["subject"],
-        key=spoken_key(row["key"], when, today),
-        value=row["value"],
-        created=row["created"],
-        updated=row["updated"],
-        expires=row["expires"],
-        source_message_id=row["source_message_id"],
-        source_text=row["source_text"],
-        when=when,
-        deleted=bool(row["deleted"]),
-    )
-
-
-def _merged(known: str, value: str) -> str:
-    values = [part for part in known.split(", ") if part != value] + [value]
-    if value in known.split(", "):
-        return known
-    while len(values) > MERGED_VALUES or len(", ".join(values)) > VALUE_CHARACTERS:
-        del values[0]
-    return ", ".join(values)
-
-
-def _clean_key(key: str) -> str:
-    return _filled(clean(key.replace(":", " "), KEY_CHARACTERS), "key", "이름표")
-
-
-def _clean_value(value: str) -> str:
-    return _filled(clean(value, VALUE_CHARACTERS), "value", "내용")
-
-
-def _filled(text: str, en: str, ko: str) -> str:
-    if not text:
-        raise BadInput(
-            f"A memory needs a {en}: type at least one visible character.",
-            f"기억의 {ko}이 비어 있어요. 보이는 글자를 하나 이상 입력해 주세요.",
-        )
-    return text
-
-
-MARK = re.compile(r"\(?답변 ?(?:시작|종료)\)?")
-
-
-def clean(text: str, limit: int) -> str:
-    """One NFC line without brackets, control characters or marks of the prompt template.
-
-    A memory is read back into prompts as "[key: value]": nothing in it may end that early.
-    """
-    text = unicodedata.normalize("NFC", text[: 4 * limit])
-    text = "".join(
-        " " if unicodedata.category(c) in HIDDEN and c != ZERO_WIDTH_JOINER else c for c in text
-    )
-    text = MARK.sub(" ", text.replace("[", "(").replace("]", ")"))
-    return " ".join(text.split())[:limit].strip()
-
-
-HIDDEN = ("Cc", "Cf", "Zl", "Zp")
-ZERO_WIDTH_JOINER = "\u200d"  # holds emoji together

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ohlora.errors import StoreError
 from ohlora.memory.dates import When, mentions, spoken
-from ohlora.memory.memories import MemoryRecord
+from ohlora.memory.records import MemoryRecord
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import BadInput
-from ohlora.memory.memories import SHOWN_STATE, MemoryRecord
+from ohlora.memory.records import SHOWN_STATE, MemoryRecord
 from ohlora.memory.store import Store
 
 Vector = NDArray[np.float32]

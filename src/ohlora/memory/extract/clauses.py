@@ -10,12 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final
 from ohlora.memory.extract.words import ASKING, EVENTS, FIRST_PERSON, OPENERS, YOU, words
+from ohlora.memory.records import Subject
 
-Subject = Literal["user", "persona", "other"]
 READ_CHARACTERS = 2_000  # of a message; the rest is not looked at
 CLAUSE_WORDS = 24  # a longer clause is a story, not a fact
 
