@@ -71,6 +71,19 @@ def test_values_that_may_have_company_are_gathered(store: Store) -> None:
     assert record.value.split(", ") == [f"음식 {number}" for number in range(12, 20)]
 
 
+def test_a_taste_that_turned_leaves_the_other_side_and_undo_turns_it_back(store: Store) -> None:
+    for food in ("마라탕", "떡볶이"):
+        store.memories.remember("좋아하는 음식", food, merge=True)
+    store.memories.remember("싫어하는 음식", "마라탕", merge=True)
+    assert set(texts(store)) == {"[좋아하는 음식: 떡볶이]", "[싫어하는 음식: 마라탕]"}
+    store.memories.remember("싫어하는 음식", "떡볶이", merge=True)
+    assert texts(store) == ["[싫어하는 음식: 마라탕, 떡볶이]"]
+    store.memories.undo()
+    assert set(texts(store)) == {"[좋아하는 음식: 떡볶이]", "[싫어하는 음식: 마라탕]"}
+    store.memories.undo()
+    assert texts(store) == ["[좋아하는 음식: 마라탕, 떡볶이]"]
+
+
 def test_memories_expire_but_are_not_lost(store: Store, clock: Clock) -> None:
     store.memories.remember("상태", "피곤함")
     store.memories.remember("내일 일정", "카페 가기")
@@ -165,7 +178,8 @@ def test_search_wants_every_word_and_knows_days(store: Store) -> None:
     assert values("카페 친구") == {"친구랑 카페 가기"}
     assert values("내일 일정") == {"친구랑 카페 가기"}
     assert values("수요일") == {"친구랑 카페 가기"}
-    assert values("토요일") == {"등산하기"}
+    assert values("토요일") == values("일요일") == {"등산하기"}
+    assert values("모레") == set()
     assert values("100%") == values("카페_바다") == {"100% 카페_바다"}
     assert values("%") == {"100% 카페_바다"}
     assert values("없는 말") == set()

@@ -1,17 +1,17 @@
 """What is kept of the talks: sessions, turns, memories.
 
-    store.py      open_store, Store: begin_turn, append_event, finish_turn, events_after, recover
-    sessions.py   store.sessions: create, list, get, rename, delete, messages
-    memories.py   store.memories: remember, edit, delete, undo, get, all, search, history, purge
-    vectors.py    store.vectors: sentence vectors beside their encoder and their text
-    records.py    MemoryRecord, and text fit to be one
-    recall.py     Recall.best: which memories belong to what was just said
-    extract/      extract: what a message tells that is worth remembering
-    dates.py      time words to days and back, expiry; Clock
-    audit.py      what is kept and what looks wrong
-    v1_file.py    v1's memory file: its choice, its saving, import and export
-    database.py   the SQLite file, its faults in words, claim_home for the one server
-    schema.py     tables and migrations
+store.py      open_store, Store: begin_turn, append_event, finish_turn, events_after, recover
+sessions.py   store.sessions: create, list, get, rename, delete, messages
+memories.py   store.memories: remember, edit, delete, undo, get, all, search, history, purge
+vectors.py    store.vectors: sentence vectors beside their encoder and their text
+records.py    MemoryRecord, and text fit to be one
+recall.py     Recall.best: which memories belong to what was just said
+extract/      extract: what a message tells that is worth remembering
+dates.py      time words to days and back, expiry; Clock
+audit.py      what is kept and what looks wrong
+v1_file.py    v1's memory file: its choice, its saving, import and export
+database.py   the SQLite file, its faults in words, claim_home for the one server
+schema.py     tables and migrations
 """
 
 from ohlora.memory.database import claim_home

@@ -31,6 +31,8 @@ from ohlora.memory.records import (
 )
 from ohlora.memory.sessions import Owner, instant
 
+OPPOSITES = {"좋아하는": "싫어하는", "싫어하는": "좋아하는"}
+
 
 class Memories:
     def __init__(self, db: Database, owner: Owner, clock: Clock) -> None:
@@ -72,15 +74,18 @@ class Memories:
         }
         with self._db.write() as db:
             self.owner.ensure(db, instant(now))
+            change = self._next_change(db)
+            if merge:
+                self._withdraw_opposite(db, state, change, now)
             known = self._twin(db, state, now)
             if known is None:
-                memory_id = self._insert(db, state, now)
+                memory_id = self._insert(db, state, change, now)
                 return self._get(db, memory_id), "stored"
             if merge:
                 state["value"] = merged(known["value"], value)
             if state["value"] == known["value"] and state["expires"] == known["expires"]:
                 return self._get(db, known["id"]), "unchanged"
-            self._change(db, known, state, "updated", self._next_change(db), now)
+            self._change(db, known, state, "updated", change, now)
             return self._get(db, known["id"]), "updated"
 
     def edit(
@@ -186,14 +191,18 @@ class Memories:
         """Memories whose key or value has every word of the query; time words match their day."""
         query = unicodedata.normalize("NFC", query)[:VALUE_CHARACTERS]
         condition, values = ("1" if include_deleted else LIVE), []
-        for mention in reversed(list(mentions(query, self._clock().date()))):
+        days = list(mentions(query, self._clock().date(), "near"))
+        for mention in reversed(days):
             query = query[: mention.start] + " " + query[mention.end :]
-            condition += " and m.date is not null and m.date <= ? and m.date >= ?"
-            values += [mention.when.last.isoformat(), mention.when.first.isoformat()]
         for word in re.sub(r"[\[\]:]", " ", query).split():
             condition += r" and (m.key like ? escape '\' or m.value like ? escape '\')"
             values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"] * 2
-        return self._select(condition, include_deleted, values, order=True)
+        found = self._select(condition, include_deleted, values, order=True)
+        return [
+            record
+            for record in found
+            if all(record.when and record.when.touches(day.when) for day in days)
+        ]
 
     def history(self, memory_id: int | None = None) -> list[Change]:
         """Every change, or those of one memory, oldest first."""
@@ -280,13 +289,31 @@ class Memories:
         if twin is not None:
             self._change(db, twin, state_of(twin) | {"deleted": 1}, "deleted", change, now)
 
-    def _insert(self, db: Connection, state: dict[str, Any], now: datetime) -> int:
+    def _withdraw_opposite(
+        self, db: Connection, state: dict[str, Any], change: int, now: datetime
+    ) -> None:
+        """Who comes to dislike 마라탕 does not like it any more, and the other way round."""
+        verb, _, kind = state["key"].partition(" ")
+        if verb not in OPPOSITES:
+            return
+        other = self._twin(db, state | {"key": f"{OPPOSITES[verb]} {kind}"}, now)
+        values = other["value"].split(", ") if other else []
+        if other is not None and state["value"] in values:
+            values.remove(state["value"])
+            if values:
+                left = state_of(other) | {"value": ", ".join(values)}
+                self._change(db, other, left, "updated", change, now)
+            else:
+                gone = state_of(other) | {"deleted": 1}
+                self._change(db, other, gone, "deleted", change, now)
+
+    def _insert(self, db: Connection, state: dict[str, Any], change: int, now: datetime) -> int:
         memory_id: int = db.execute(
             f"insert into memories (user_id, persona_id, created, updated, {', '.join(STATE)}) "
             f"values (?, ?, ?, ?, {', '.join('?' * len(STATE))}) returning id",
             (*self._own, instant(now), instant(now), *(state[name] for name in STATE)),
         ).fetchone()[0]
-        self._log(db, memory_id, None, state, "stored", self._next_change(db), now)
+        self._log(db, memory_id, None, state, "stored", change, now)
         return memory_id
 
     def _change(
