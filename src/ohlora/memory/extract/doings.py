@@ -140,6 +140,8 @@ def _plain(what: str) -> bool:
     """No person, nothing vague, no manner or negation in it."""
     if any(word in FIRST_PERSON | PEOPLE | YOU | VAGUE for word in what.split()):
         return False
+    if any(re.sub(r"(?:은|는|이|가)$", "", word) in PEOPLE for word in what.split()):
+        return False
     return not re.search(r"(?:랑|하고|게|히|안|못|없이|로서|려고|위주)\b", what)
 
 
