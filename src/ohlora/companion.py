@@ -303,6 +303,7 @@ def load_companion(
     pack = load_persona(persona)
     store = open_store(paths.home() / "ohlora.db", persona=pack.id)
     try:
+        store.recover()  # answers that a killed process left unfinished
         words = load_encoder(encoder)
         yield Companion(
             pack,
