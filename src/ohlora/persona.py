@@ -39,6 +39,7 @@ class Persona:
     license: str = ""
     born: date | None = None
     first_year: int | None = None
+    own_words: tuple[str, ...] = ()  # that name her life: no other persona may say them
     extra: dict[str, object] = field(default_factory=dict)
 
     def slots(self, today: date) -> dict[str, str]:
@@ -89,6 +90,7 @@ def load_persona(name: str = DEFAULT) -> Persona:
             license=raw.get("license", ""),
             born=raw.get("born"),
             first_year=raw.get("first_year"),
+            own_words=tuple(raw.get("own_words", ())),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(

@@ -1,11 +1,14 @@
 """Language models behind one protocol.
 
 embedded          Gemma 3 270M + her adapter, int8 on the CPU (CTranslate2); no torch
+embedded:ADAPTER  the same base with the LoRA adapter in a folder
 hf:DIR[+ADAPTER]  any Hugging Face causal LM, CPU or CUDA (needs the torch extra)
 openai:URL#MODEL  any OpenAI-style server: vLLM, Ollama, llama.cpp
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from ohlora.errors import BadInput
 from ohlora.llm.engine import Engine, Finish, Progress, Sampling, never
@@ -20,10 +23,10 @@ def load_engine(spec: str = "embedded", *, progress: Progress | None = None) -> 
     """
     progress = progress or (lambda what, part: None)
     kind, _, rest = spec.partition(":")
-    if spec == "embedded":
+    if spec == "embedded" or (kind == "embedded" and rest):
         from ohlora.llm.ct2 import load_embedded
 
-        return load_embedded(progress)
+        return load_embedded(progress, Path(rest).expanduser() if rest else None)
     if kind == "hf" and rest:
         from ohlora.llm.hf import load_hf
 
@@ -32,7 +35,7 @@ def load_engine(spec: str = "embedded", *, progress: Progress | None = None) -> 
         from ohlora.llm.openai import OpenAIEngine
 
         return OpenAIEngine.from_spec(rest)
-    forms = '"embedded", "hf:DIR[+ADAPTER_DIR]" or "openai:URL#MODEL"'
+    forms = '"embedded", "embedded:ADAPTER_DIR", "hf:DIR[+ADAPTER_DIR]" or "openai:URL#MODEL"'
     raise BadInput(
         f"There is no language model {spec!r}: use {forms}.",
         f"{spec!r} 언어 모델을 몰라요. {forms} 가운데 하나로 적어 주세요.",

@@ -49,13 +49,15 @@ class CT2Engine:
                 folder / "tokenizer.json", f"not a tokenizer ({error}): delete the folder."
             ) from error
         self._model = self._load()
-        self._seeding = threading.Lock()
+        self._closed = False
+        self._starting = threading.Lock()
         self._places = threading.BoundedSemaphore(MOST_ANSWERS)
         self._running: dict[threading.Event, Any] = {}  # "nobody listens": its model
         _open_engines.add(self)
 
     def close(self) -> None:
         """Stop what runs and free the model; the engine answers no more."""
+        self._closed = True
         for left in list(self._running):
             left.set()
         self._running.clear()
@@ -131,9 +133,6 @@ class CT2Engine:
         left: threading.Event,
     ) -> Any:
         """Queue the request; returns CTranslate2's handle on the running generation."""
-        if self._model is None:
-            raise _failed(RuntimeError("the engine is closed"))
-        model = self._model
         options: dict[str, Any] = {"sampling_topk": 1}
         if sampling.temperature > 0:
             options = {
@@ -141,28 +140,48 @@ class CT2Engine:
                 "sampling_topp": sampling.top_p,
                 "sampling_temperature": sampling.temperature,
             }
-            if sampling.seed is not None:
-                model = self._seeded(sampling.seed)
         tokens = self._prompt_tokens(prompt, limit)
-        try:
-            (result,) = model.generate_batch(
-                [tokens],
-                asynchronous=True,
-                beam_size=1,
-                max_length=limit,
-                repetition_penalty=sampling.repetition_penalty,
-                suppress_sequences=[[token] for token in _SILENT],
-                end_token="<eos>",
-                return_end_token=True,
-                include_prompt_in_result=False,
-                callback=on_step,
-                **options,
-            )
-        except (RuntimeError, ValueError) as error:
-            raise _failed(error) from error
-        self._running[left] = model
-        self._model = model  # whoever comes next queues behind; the old copy goes when unused
+        with self._starting:
+            model = self._model_for(sampling)
+            try:
+                (result,) = model.generate_batch(
+                    [tokens],
+                    asynchronous=True,
+                    beam_size=1,
+                    max_length=limit,
+                    repetition_penalty=sampling.repetition_penalty,
+                    suppress_sequences=[[token] for token in _SILENT],
+                    end_token="<eos>",
+                    return_end_token=True,
+                    include_prompt_in_result=False,
+                    callback=on_step,
+                    **options,
+                )
+            except (RuntimeError, ValueError) as error:
+                raise _failed(error) from error
+            self._running[left] = model
         return result
+
+    def _model_for(self, sampling: Sampling) -> Any:
+        """The loaded model, or for a seeded draw a new copy whose random numbers start there.
+
+        CTranslate2 seeds a worker thread at its first draw and never again, so a repeatable
+        answer needs a new worker (some 50 ms); the one throw-away token makes it draw. Answers
+        that still run keep the old copy; where none does, it goes first.
+        """
+        if self._closed:
+            raise _failed(RuntimeError("the engine is closed"))
+        if sampling.seed is None or sampling.temperature <= 0:
+            self._model = self._model or self._load()
+            return self._model
+        if not self._running:
+            self._model = None
+        self._ct2.set_random_seed(sampling.seed % 2**32)
+        model = self._load()
+        model.generate_batch([["<bos>"]], max_length=1, sampling_topk=2)
+        self._ct2.set_random_seed(random.getrandbits(32))
+        self._model = model
+        return model
 
     def _load(self) -> Any:
         try:
@@ -180,24 +199,15 @@ class CT2Engine:
                 f"모델을 읽을 수 없어요({error}). 이 폴더를 지우고 다시 시작해 주세요.",
             ) from error
 
-    def _seeded(self, seed: int) -> Any:
-        """The model loaded anew, with random numbers that start at seed.
 
-        CTranslate2 seeds a worker thread at its first draw and never again, so a repeatable
-        answer needs a new worker (some 50 ms); the one throw-away token makes it draw.
-        """
-        with self._seeding:
-            self._ct2.set_random_seed(seed % 2**32)
-            model = self._load()
-            model.generate_batch([["<bos>"]], max_length=1, sampling_topk=2)
-            self._ct2.set_random_seed(random.getrandbits(32))
-        return model
+def load_embedded(progress: Progress, adapter: Path | None = None) -> CT2Engine:
+    """The embedded base with her adapter, or another one, prepared on the first call.
 
-
-def load_embedded(progress: Progress) -> CT2Engine:
-    """The embedded model, prepared on the first call. Raises CheckpointError, StoreError."""
-    folder = prepare(progress)
-    return CT2Engine(folder, f"gemma-3-270m+ohlora@{folder.name.removeprefix('llm-')[:8]}")
+    Raises CheckpointError, StoreError.
+    """
+    folder = prepare(progress, adapter=adapter)
+    name = "ohlora" if adapter is None else adapter.resolve().parent.name
+    return CT2Engine(folder, f"gemma-3-270m+{name}@{folder.name.removeprefix('llm-')[:8]}")
 
 
 @atexit.register
