@@ -89,11 +89,20 @@ def write_row(row: Row, folder: Path) -> list[Path]:
     for file in row.files:
         path = place / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if file.weights and not file.sealed:
+        if row.kind == "vector":
+            path.write_text(vector())
+        elif file.weights and not file.sealed:
             write_weights(row, file, path)
         else:
             path.write_bytes(plain_content(row, file))
     return [place / file.name for file in row.files]
+
+
+def vector() -> str:
+    """A z for the small generators: a header and one row."""
+    width = SMALL["stylegan-generator"]["width"]
+    numbers = np.random.default_rng(21).standard_normal(width).astype(np.float32)
+    return "\n".join([",".join(map(str, range(width))), ",".join(map(str, numbers)), ""])
 
 
 def write_weights(row: Row, file: File, path: Path) -> None:

@@ -20,6 +20,7 @@ PUBLISHED = """
     quality_model_0.pt quality_model_1.pt quality_model_2.pt quality_model_3.pt quality_model_4.pt
     stylegan_gen_fine_tuned_v2_cnn.pth stylegan_gen_fine_tuned_v1.pth
     stylegan_dis_fine_tuned_v1.pth stylegan_gen_fine_tuned_v3_ckpt_0005_gen.pth
+    final_ohlora_z_vector.csv
     stylegan_gen_fine_tuned_v4.pth stylegan_dis_fine_tuned_v4.pth
     .gitattributes adapter_config.json adapter_model.safetensors training_args.bin
     1_Pooling/config.json eval/similarity_evaluation_valid_evaluator_results.csv
@@ -59,7 +60,9 @@ def test_every_row_says_what_a_person_needs_to_know(published: dict[str, Row]) -
 
 def test_the_talking_group_is_what_the_original_marks(published: dict[str, Row]) -> None:
     group = [row.id for row in select(published, ["ohlora-v1"])]
-    assert group == ["stylegan-v3-generator", "llm-adapter", "sbert", "polyglot-ko-1.3b"]
+    assert group == [
+        "stylegan-v3-generator", "z-vector", "llm-adapter", "sbert", "polyglot-ko-1.3b"
+    ]  # fmt: skip
 
 
 def test_two_rows_never_share_a_file(published: dict[str, Row]) -> None:

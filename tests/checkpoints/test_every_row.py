@@ -21,6 +21,7 @@ from ohlora.checkpoints.verify import check_image
 
 Loader = Callable[[Row, Path], None]
 ROWS = load_catalog(CATALOG)
+GENERATOR = ROWS["stylegan-v3-generator"].files[0].nets[0]
 
 
 def tensors(path: Path, part: str = "") -> dict[str, torch.Tensor]:
@@ -126,6 +127,12 @@ def sentence_encoder(row: Row, place: Path) -> None:
     assert vectors.shape == (2, 16) and np.isfinite(vectors).all()
 
 
+def vector(row: Row, place: Path) -> None:
+    from ohlora.face.latent import load_z
+
+    assert load_z(place / row.files[0].name, small(GENERATOR)["width"]).std() > 0.5
+
+
 def images(row: Row, place: Path) -> None:
     for path in place.glob("*.jpg"):
         check_image(path)
@@ -161,6 +168,7 @@ LOADERS: dict[str, Loader] = {
     "gemma-2-2b": language_model,
     "klue-roberta-base": masked_model,
     "sbert": sentence_encoder,
+    "z-vector": vector,
     "images-10k": images,
     "images-filtered": images,
     "v2-vectorfind-v6": generator,

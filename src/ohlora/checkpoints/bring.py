@@ -122,7 +122,7 @@ def _find(row: Row, file: File, root: Path, folder: Path | None) -> Path:
     if folder:
         place = folder / row.place / file.name
         candidates += [place, place.with_suffix(".safetensors")]
-    if row.kind == "state-dict" and row.edition == "v1":
+    if row.kind in ("state-dict", "vector") and row.edition == "v1":
         candidates += [root / file.name, root / Path(file.source).name]
     nowhere = root / PROJECTS[row.edition] / row.place / file.name
     return next((path for path in candidates if path.is_file()), nowhere)

@@ -28,6 +28,7 @@ KINDS = (
     "adapter",
     "language-model",
     "sentence-encoder",
+    "vector",
     "images",
     "embedded",
 )

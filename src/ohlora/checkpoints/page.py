@@ -138,7 +138,8 @@ def files(row: Row) -> str:
 def source(row: Row) -> str:
     if not row.source():
         return "not known to be published"
-    name = row.hub or (f"PyPI {row.pypi.project}" if row.pypi else "GenForce model zoo")
+    owner_and_name = "/".join(row.page.split("/")[3:5])
+    name = row.hub or (f"PyPI {row.pypi.project}" if row.pypi else f"GitHub {owner_and_name}")
     return f"[{name}]({row.source()})"
 
 

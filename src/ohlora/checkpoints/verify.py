@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 from ohlora.checkpoints.catalog import File, Row
@@ -195,8 +196,25 @@ def check_json(path: Path) -> None:
         ) from error
 
 
+def check_vector(path: Path) -> Verdict:
+    """One row of finite numbers under a header. Raises CheckpointError."""
+    try:
+        lines = path.read_text("utf-8-sig").split()
+        header, numbers = (line.split(",") for line in lines)
+        if len(header) == len(numbers) and all(isfinite(float(number)) for number in numbers):
+            return Verdict(1)
+        found = "a row that does not fit its header, or no finite numbers"
+    except (OSError, ValueError) as error:
+        found = f"something else ({type(error).__name__})"
+    raise CheckpointError(
+        path,
+        f"damaged: expected a header and one row of numbers, found {found}; get it again.",
+        "손상된 파일이에요. 머리글과 숫자 한 줄이 있는 CSV여야 해요. 다시 받아 주세요.",
+    )
+
+
 def _check_inside(row: Row, paths: Mapping[File, Path], findings: list[Finding]) -> str:
-    """Open every tensor file that is still thought sound; returns a generator's digest."""
+    """Open every weights file that is still thought sound; returns a generator's digest."""
     by_name = {finding.file: finding for finding in findings}
     files = [file for file in row.files if file.weights and not file.sealed]
     sound = [file for file in files if by_name[file.name].status == "ok"]
@@ -210,6 +228,8 @@ def _check_inside(row: Row, paths: Mapping[File, Path], findings: list[Finding])
     for file in sound:
 
         def look(file: File = file) -> Verdict:
+            if row.kind == "vector":
+                return check_vector(paths[file])
             return judge(paths[file], file.nets)
 
         verdict = _judged([by_name[file.name]], look)
