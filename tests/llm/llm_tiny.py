@@ -80,7 +80,7 @@ def random_tensors(seed: int = 5) -> dict[str, np.ndarray]:
 
 
 def write_gguf(path: Path, tensors: dict[str, np.ndarray], architecture: str = "gemma3") -> None:
-    to_gguf = {hf: own for own, hf in {**gguf_base._MODULES, **gguf_base._TOP}.items()}
+    to_gguf = {hf: own for own, hf in {**gguf_base.MODULES, **gguf_base.TOP_LEVEL}.items()}
     writer = GGUFWriter(path, architecture)
     writer.add_block_count(SHAPE.layers)
     writer.add_context_length(SHAPE.context)

@@ -10,7 +10,8 @@ from llm_tiny import random_tensors, write_gguf
 
 from ohlora.errors import CheckpointError
 from ohlora.llm import gguf_base
-from ohlora.llm.gguf_base import load_parts, part_paths, read_base, read_gguf, to_sentencepiece
+from ohlora.llm.gguf_base import load_parts, part_paths, read_base, to_sentencepiece
+from ohlora.llm.gguf_file import read_gguf
 
 
 def quiet(what: str, part: float) -> None:
@@ -45,7 +46,7 @@ def test_a_file_cut_anywhere_is_refused_in_one_sentence(tiny):
 
 def test_a_file_of_another_kind_or_architecture_is_refused(tmp_path, tiny):
     with pytest.raises(CheckpointError, match="first four bytes"):
-        read_gguf(b"PK\x03\x04" + bytes(100))
+        read_base(b"PK\x03\x04" + bytes(100))
     write_gguf(tmp_path / "llama.gguf", random_tensors(), architecture="llama")
     with pytest.raises(CheckpointError, match="want architecture gemma3, found llama"):
         read_base((tmp_path / "llama.gguf").read_bytes())

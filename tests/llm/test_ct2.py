@@ -165,7 +165,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(engine):
 
 
 def test_an_unknown_spec_names_the_known_ones():
-    for spec in ("", "gpt", "hf:", "openai:", "embedded:x"):
+    for spec in ("", "gpt", "hf:", "openai:", "embedded:"):
         with pytest.raises(BadInput, match="hf:DIR"):
             load_engine(spec)
 

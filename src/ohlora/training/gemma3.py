@@ -99,9 +99,11 @@ class Gemma3(nn.Module):
         rank: int,
         alpha: float,
         dtype: torch.dtype = torch.bfloat16,
+        noise: float = 0.0,
     ) -> None:
+        """noise: strength of NEFTune, https://arxiv.org/abs/2310.05914, while training."""
         super().__init__()
-        self.shape = shape
+        self.shape, self.noise = shape, noise
         weights = {name: torch.from_numpy(array) for name, array in tensors.items()}
         embedding = weights["model.embed_tokens.weight"].to(dtype)
         self.register_buffer("embedding", embedding, persistent=False)  # [V, D]
@@ -125,6 +127,10 @@ class Gemma3(nn.Module):
             )
         dtype = self.embedding.dtype
         x = F.embedding(tokens, self.embedding).float() * self.shape.width**0.5
+        if self.training and self.noise:
+            # NEFTune scales by the raw embedding; ours is already times sqrt(D).
+            spread = self.noise / tokens.shape[1] ** 0.5
+            x = x + torch.empty_like(x).uniform_(-spread, spread)
         angles = {
             base: rotary_angles(tokens.shape[1], self.shape.head_size, base, dtype, tokens.device)
             for base in (self.shape.rope_local, self.shape.rope_global)

@@ -40,12 +40,14 @@ class TrainConfig:
     chatbot_data: str  # path of ChatbotData.csv.xz
     lines: str  # folder of her written lines
     tokenizer: str  # the pruned tokenizer.json
-    total_steps: int = 3_000
+    total_steps: int = 1_000
     batch_size: int = 32  # rows per step
     persona_share: float = 0.62  # of the rows
+    facts_times: int = 2  # how often an epoch sees each line about who she is
     rank: int = 16
     alpha: float = 32.0
-    lr: float = 6e-4
+    noise: float = 2.0  # NEFTune; 0 for none
+    lr: float = 4e-4
     warmup_steps: int = 50
     weight_decay: float = 0.01
     clip: float = 1.0  # gradient norm
@@ -65,7 +67,7 @@ def train(config: TrainConfig, run_dir: Path) -> Path:
     torch.manual_seed(config.seed)
 
     tokenizer = Tokenizer.from_file(config.tokenizer)
-    persona, persona_held = split(read_persona(Path(config.lines)))
+    persona, persona_held = split(read_persona(Path(config.lines), config.facts_times))
     small_talk, small_talk_held = split(read_chatbot_data(Path(config.chatbot_data), config.seed))
     mix = Mix(persona, small_talk, config.persona_share, config.batch_size, config.seed)
     held = {"persona": persona_held, "small_talk": small_talk_held}
@@ -108,8 +110,7 @@ def load_model(tokenizer: Tokenizer, config: TrainConfig) -> Gemma3:
     order = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     keep = [to_sentencepiece(token) for token, _ in order]
     base = read_base(load_parts(lambda what, part: None), keep)
-    dtype = torch.bfloat16
-    return Gemma3(base.shape, base.tensors, config.rank, config.alpha, dtype)
+    return Gemma3(base.shape, base.tensors, config.rank, config.alpha, noise=config.noise)
 
 
 def encode(tokenizer: Tokenizer, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,12 +143,14 @@ def answer_loss(model: Gemma3, ids: Tensor, wanted: Tensor, targets: Tensor) -> 
 @torch.no_grad()
 def held_loss(model: Gemma3, tokenizer: Tokenizer, rows: Sequence[Row], limit: int = 160) -> float:
     """Loss per answer token over at most `limit` held-out rows."""
+    model.eval()
     rows = sorted(rows[:limit], key=lambda row: len(row.user) + len(row.answer))
     total, count = 0.0, 0
     for start in range(0, len(rows), 32):
         ids, wanted, targets = encode(tokenizer, rows[start : start + 32])
         total += answer_loss(model, ids, wanted, targets).item() * len(targets)
         count += len(targets)
+    model.train()
     return round(total / max(count, 1), 4)
 
 
@@ -160,7 +163,14 @@ def schedule(step: int, config: TrainConfig) -> float:
 
 
 def save(run_dir: Path, step: int, model: Gemma3, optimizer: torch.optim.Optimizer) -> None:
-    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda_rng"] = torch.cuda.get_rng_state_all()
     path = run_dir / f"step_{step:06d}.pt"
     partial = path.with_suffix(".tmp")
     torch.save(state, partial)
@@ -177,6 +187,9 @@ def load_latest(run_dir: Path, model: Gemma3, optimizer: torch.optim.Optimizer) 
     state = torch.load(checkpoints[-1], weights_only=True, map_location=model.embedding.device)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["rng"].cpu())
+    if "cuda_rng" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
     return int(state["step"])
 
 
@@ -200,6 +213,7 @@ def export_adapter(folder: Path, model: Gemma3, config: TrainConfig) -> None:
         "task_type": "CAUSAL_LM",
     }
     (folder / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    partial.chmod(0o644)  # safetensors makes it readable to its owner only
     os.replace(partial, weights)
 
 

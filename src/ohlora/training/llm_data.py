@@ -48,16 +48,20 @@ class Row:
         return f" {self.answer} {STOP_MARK}"
 
 
-def read_persona(folder: Path) -> list[Row]:
-    """Her written lines: every {"q", "a"} of folder/*.jsonl. Leading [key: value] are memories."""
-    rows = []
+def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
+    """Her written lines: every {"q", "a"} of folder/*.jsonl. Leading [key: value] are memories.
+
+    facts_times: how often each line of facts.jsonl, who she is, is in the result.
+    """
+    rows: list[Row] = []
     for path in sorted(folder.glob("*.jsonl")):
+        times = facts_times if path.stem == "facts" else 1
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip():
                 continue
             try:
                 entry = json.loads(line)
-                rows.append(_persona_row(entry["q"], entry["a"]))
+                rows += [_persona_row(entry["q"], entry["a"])] * times
             except (ValueError, KeyError, TypeError) as error:
                 raise BadInput(
                     f'{path}:{number}: want one JSON object with "q" and "a" ({error}).',
@@ -109,9 +113,40 @@ def split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
     return train, held
 
 
+# Ways to say the same, each at the end of a word.
+_SAME = (
+    ("뭐야", "뭐니", "뭐예요", "뭔데", "뭐임", "뭐지"),
+    ("누구야", "누구니", "누구세요", "누군데", "누구임"),
+    ("언제야", "언제니", "언제예요", "언젠데", "언제더라"),
+    ("어디야", "어디니", "어디예요", "어딘데"),
+    ("살이야", "살이니", "살이에요", "살임", "살인데"),
+    ("알려줘", "알려 줘", "알려 줄래", "말해 줘", "알려줄 수 있어", "궁금해"),
+    ("있어", "있니", "있어요", "있냐", "있음"),
+    ("좋아해", "좋아하니", "좋아해요", "좋아하냐"),
+    ("다녀", "다니니", "다녀요", "다니고 있어"),
+    ("너는", "넌", "너", "로라는", "당신은"),
+    ("네", "니", "너의"),
+    ("친한", "가까운"),
+    ("할까", "하지", "할까요"),
+)
+_FORMS = {form: group for group in _SAME for form in group}
+_FORM = re.compile(
+    "|".join(
+        rf"(?<![가-힣]){form}(?![가-힣])" if len(form) < 3 and form[0] in "너넌네니" else
+        rf"{form}(?=[?.!~ ]|$)"
+        for form in sorted(_FORMS, key=len, reverse=True)
+    )
+)  # fmt: skip
+
+
 def reword(row: Row, rng: random.Random) -> Row:
-    """The same question as other people type it: her name, a lost mark, a lost space."""
-    user, dice = row.user, rng.random()
+    """The same question as other people type it: other endings, her name, a lost mark or space."""
+    user = row.user
+    if rng.random() < 0.4 and (forms := list(_FORM.finditer(user))):
+        form = rng.choice(forms)
+        other = rng.choice(_FORMS[form.group()])
+        user = user[: form.start()] + other + user[form.end() :]
+    dice = rng.random()
     if dice < 0.12 and "로라" not in user:
         user = f"로라야 {user}" if dice < 0.08 else f"로라야, {user}"
     elif dice < 0.24:

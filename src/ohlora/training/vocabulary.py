@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer, decoders, models
 
-from ohlora.llm.gguf_base import GGUF
+from ohlora.llm.gguf_file import GGUF
 
 CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
