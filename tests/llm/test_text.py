@@ -8,7 +8,7 @@ import random
 import pytest
 from tokenizers import Tokenizer
 
-from ohlora.llm.decode import StopText, TokenText
+from ohlora.llm.decode import AnswerText, StopText, TokenText
 from ohlora.paths import embedded
 from ohlora.training.vocabulary import BYTES, CONTROL, make_bpe, prune
 
@@ -115,3 +115,28 @@ def test_nothing_follows_the_mark():
     stop = StopText([MARK])
     stop.feed(f"응 {MARK}")
     assert stop.ended and stop.feed("더") == "" and stop.finish() == ""
+
+
+def answer_of(tokens: list[str], stop: tuple[str, ...] = (), exact: bool = False) -> str:
+    text, shown = AnswerText("".join, stop, exact), ""
+    for token in tokens:
+        shown += text.feed(token)
+        if text.ended:
+            break
+    return shown + text.finish()
+
+
+def test_stop_tokens_end_an_answer_and_a_part_of_them_is_shown_after_all():
+    stop = ("답변", " 종료", ")")
+    assert answer_of([" 응", "!", " (", *stop, "더"], stop) == "응!"
+    assert answer_of([" 답변", "답변", " 종료", "일"], stop) == "답변답변 종료일"
+    assert answer_of([" 응", "답변"], stop) == "응답변"
+
+
+def test_an_exact_answer_is_every_character_that_was_drawn():
+    stop = ("답변", " 종료", ")")
+    drawn = [" 응 \ufffd", "\u200b", " (", *stop]
+    assert answer_of([*drawn, "더"], stop, exact=True) == "".join(drawn)
+    assert answer_of([" 응 ", MARK, "더"], exact=True) == f" 응 {MARK}"
+    # v1 stopped at these ids only: the mark spelt with other tokens did not end its answer.
+    assert answer_of([" 응 ", MARK, "더"], stop, exact=True) == f" 응 {MARK}더"

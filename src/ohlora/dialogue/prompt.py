@@ -23,11 +23,13 @@ class Prompt:
     memories: tuple[str, ...] = ()  # each "[key: value]"
     system: str = ""  # who she is; only engines with a chat template read it
     history: tuple[tuple[str, str], ...] = ()  # ("user" | "assistant", text), oldest first
+    exact: bool = False  # as v1: brackets stay as typed, and the answer comes back unedited
 
     def completion(self) -> str:
         """The text a completion model continues. Her own model was trained on single turns,
         so system and history are left to chat models."""
-        return " ".join([*self.memories, defuse(self.user), START_MARK])
+        user = self.user if self.exact else defuse(self.user)
+        return " ".join([*self.memories, user, START_MARK])
 
     def messages(self) -> list[dict[str, str]]:
         """Chat roles for engines with a chat template."""

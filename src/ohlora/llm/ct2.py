@@ -1,4 +1,4 @@
-"""The CPU default: CTranslate2 int8, one token at a time, no torch.
+"""CTranslate2 int8 on the CPU, one token at a time, no torch: her embedded model, and v1's.
 
 A worker thread inside CTranslate2 decodes and calls back after each token; the callback answers
 whether to go on. `generate` turns these calls into an iterator of text.
@@ -14,31 +14,56 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ohlora.dialogue.prompt import STOP_MARK, Prompt
+from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import CheckpointError, EngineError
-from ohlora.llm.decode import StopText, TokenText
+from ohlora.llm.decode import AnswerText, TokenText
 from ohlora.llm.engine import Finish, Progress, Sampling
 from ohlora.llm.prepare import prepare
 
 CONTEXT_TOKENS = 512  # prompt and answer; her training saw short turns only
 MOST_ANSWERS = 2  # answers at the same time; more wait their turn
 _open_engines: weakref.WeakSet[CT2Engine] = weakref.WeakSet()
-_SILENT = ("<pad>", "<bos>", "<unk>")  # never sampled
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model's special tokens are called, and how its tokens become text."""
+
+    begin: tuple[str, ...] = ("<bos>",)
+    end: tuple[str, ...] = ("<eos>",)
+    silent: tuple[str, ...] = ("<pad>", "<bos>", "<unk>")  # never sampled
+    stop_ids: tuple[int, ...] = ()  # ids that end an answer as the mark does
+    bytes_spelled: bool = True  # "<0xEC>" is a byte; else tokenizer.json knows how to decode
 
 
 class CT2Engine:
     """A CTranslate2 model folder with its tokenizer.json. Threads may share one engine."""
 
-    def __init__(self, folder: Path, name: str, threads: int | None = None) -> None:
-        """threads: cores per answer; by default up to four. Raises CheckpointError."""
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        threads: int | None = None,
+        *,
+        vocabulary: Vocabulary | None = None,
+        context_tokens: int = CONTEXT_TOKENS,
+        repeats: bool = True,
+    ) -> None:
+        """threads: cores per answer; by default up to four.
+
+        repeats: a seed repeats an answer, for which the model is loaded anew; a large one is
+        better without. Raises CheckpointError.
+        """
         import ctranslate2
         from tokenizers import Tokenizer
 
         self.id = f"ct2-int8:{name}"
-        self.context_tokens = CONTEXT_TOKENS
+        self.context_tokens = context_tokens
+        self.vocabulary, self.repeats = vocabulary or Vocabulary(), repeats
         self.folder = folder
         self.threads = threads or min(4, os.cpu_count() or 1)
         self._ct2: Any = ctranslate2
@@ -48,6 +73,8 @@ class CT2Engine:
             raise CheckpointError(
                 folder / "tokenizer.json", f"not a tokenizer ({error}): delete the folder."
             ) from error
+        self._tokenizer.no_truncation()  # what training left in the file
+        self._tokenizer.no_padding()
         self._model = self._load()
         self._closed = False
         self._starting = threading.Lock()
@@ -88,23 +115,25 @@ class CT2Engine:
             steps.put(step)
             return left.is_set() or stopped()
 
-        tokens, shown = TokenText(), StopText([STOP_MARK])
-        limit = min(sampling.max_new_tokens, CONTEXT_TOKENS // 2)
+        words = self.vocabulary
+        text = AnswerText(self._spell, words.stop_ids, prompt.exact)
+        limit = min(sampling.max_new_tokens, self.context_tokens // 2)
         count, ended = 0, False
         result = self._start(prompt, limit, sampling, on_step, left)
         try:
-            for token in _until_done(steps, result):
+            for step in _until_done(steps, result):
                 if stopped():
                     return "stopped"
-                if token == "<eos>":
+                if step.token in words.end:
                     ended = True
                     break
                 count += 1
-                if piece := shown.feed(tokens.feed(token)):
+                if piece := text.feed(step.token if words.bytes_spelled else step.token_id):
                     yield piece
-                if shown.ended:
-                    return "stop"
-            if piece := shown.finish():
+                if text.ended:
+                    ended = True
+                    break
+            if piece := text.finish():
                 yield piece
             return "stop" if ended or count < limit else "length"
         finally:  # a worker must not outlive its model: wait for the token it is at
@@ -113,16 +142,22 @@ class CT2Engine:
                 result.result()
             self._running.pop(left, None)
 
+    def _spell(self, tokens: list[Any]) -> str:
+        """Tokens of _answer as text, with U+FFFD where bytes are no character."""
+        if self.vocabulary.bytes_spelled:
+            return "".join(map(TokenText().feed, tokens))
+        return str(self._tokenizer.decode(tokens))
+
     def _prompt_tokens(self, prompt: Prompt, limit: int) -> list[str]:
-        """<bos> and the prompt. Of one too long, the end of what the user typed is kept."""
-        room = CONTEXT_TOKENS - limit - 1
+        """The prompt after its first token. Of one too long, the user's last words are kept."""
+        room = self.context_tokens - limit - 1
         text, user = prompt.completion(), prompt.user
         encoding = self._tokenizer.encode(_utf8(text))
         while len(encoding.ids) > room and user:
             user = user[len(user) // 8 + 1 :]
-            text = Prompt(user, prompt.memories).completion()
+            text = replace(prompt, user=user).completion()
             encoding = self._tokenizer.encode(_utf8(text))
-        return ["<bos>", *encoding.tokens[-room:]]
+        return [*self.vocabulary.begin, *encoding.tokens[-room:]]
 
     def _start(
         self,
@@ -150,8 +185,8 @@ class CT2Engine:
                     beam_size=1,
                     max_length=limit,
                     repetition_penalty=sampling.repetition_penalty,
-                    suppress_sequences=[[token] for token in _SILENT],
-                    end_token="<eos>",
+                    suppress_sequences=[[token] for token in self.vocabulary.silent],
+                    end_token=list(self.vocabulary.end),
                     return_end_token=True,
                     include_prompt_in_result=False,
                     callback=on_step,
@@ -171,14 +206,14 @@ class CT2Engine:
         """
         if self._closed:
             raise _failed(RuntimeError("the engine is closed"))
-        if sampling.seed is None or sampling.temperature <= 0:
+        if sampling.seed is None or sampling.temperature <= 0 or not self.repeats:
             self._model = self._model or self._load()
             return self._model
         if not self._running:
             self._model = None
         self._ct2.set_random_seed(sampling.seed % 2**32)
         model = self._load()
-        model.generate_batch([["<bos>"]], max_length=1, sampling_topk=2)
+        model.generate_batch([list(self.vocabulary.begin)], max_length=1, sampling_topk=2)
         self._ct2.set_random_seed(random.getrandbits(32))
         self._model = model
         return model
@@ -217,8 +252,8 @@ def _close_all() -> None:
         engine.close()
 
 
-def _until_done(steps: queue.SimpleQueue[Any], result: Any) -> Iterator[str]:
-    """Tokens as they come, until the last one. Raises EngineError when decoding failed."""
+def _until_done(steps: queue.SimpleQueue[Any], result: Any) -> Iterator[Any]:
+    """Steps as they come, until the last one. Raises EngineError when decoding failed."""
     while True:
         try:
             step = steps.get(timeout=0.1)
@@ -230,7 +265,7 @@ def _until_done(steps: queue.SimpleQueue[Any], result: Any) -> Iterator[str]:
             except (RuntimeError, ValueError) as error:
                 raise _failed(error) from error
             return
-        yield step.token
+        yield step
         if step.is_last:
             return
 

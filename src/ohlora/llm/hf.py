@@ -18,9 +18,9 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ohlora.dialogue.prompt import STOP_MARK, Prompt
+from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import BadInput, CheckpointError, EngineError
-from ohlora.llm.decode import StopText
+from ohlora.llm.decode import AnswerText
 from ohlora.llm.engine import Finish, Progress, Sampling
 
 MOST_ANSWERS = 2  # at the same time
@@ -120,30 +120,28 @@ class HFEngine:
         rng.seed() if sampling.seed is None else rng.manual_seed(sampling.seed)
         limit = min(sampling.max_new_tokens, self.context_tokens // 2)
         ids = self._prompt_ids(prompt)[-(self.context_tokens - limit) :]
-        shown, written = StopText([STOP_MARK]), 0
-        answer: list[int] = []
+        text = AnswerText(self._text, self.stop_ids, prompt.exact)
+        drawn: list[int] = []
         cache = {self._cache_name: DynamicCache(config=self._model.config)}  # filled in place
         step = torch.tensor([ids], device=self.device)
-        while len(answer) < limit:
+        finish: Finish = "length"
+        while len(drawn) < limit:
             if stopped():
                 return "stopped"
             with torch.inference_mode():
                 out = self._model(input_ids=step, use_cache=True, **cache)
-                token = draw(out.logits[0, -1].float(), answer, sampling, rng)
+                token = draw(out.logits[0, -1].float(), drawn, sampling, rng)
             if token in self._ends:
-                yield from _some(shown.finish())
-                return "stop"
-            answer.append(token)
+                finish = "stop"
+                break
+            drawn.append(token)
             step = torch.tensor([[token]], device=self.device)
-            if self.stop_ids and answer[-len(self.stop_ids) :] == self.stop_ids:
-                return "stop"
-            text = self._text(answer[: len(answer) - self._held(answer)])
-            piece, written = text[written:], max(written, len(text))
-            yield from _some(shown.feed(piece.replace("\ufffd", "")))
-            if shown.ended:
-                return "stop"
-        yield from _some(shown.finish())
-        return "length"
+            yield from _some(text.feed(token))
+            if text.ended:
+                finish = "stop"
+                break
+        yield from _some(text.finish())
+        return finish
 
     def _prompt_ids(self, prompt: Prompt) -> list[int]:
         if not self._has_chat:
@@ -166,18 +164,11 @@ class HFEngine:
         return _utf8(str(text))
 
     def _text(self, ids: list[int]) -> str:
-        """The text of these ids, without a last character that is not whole yet."""
+        """The text of these ids, with U+FFFD where bytes are no character."""
         text = self._tokenizer.decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return str(text).rstrip("\ufffd")
-
-    def _held(self, answer: list[int]) -> int:
-        """How many last ids may be the beginning of the stop sequence."""
-        for size in range(min(len(self.stop_ids), len(answer)), 0, -1):
-            if answer[-size:] == self.stop_ids[:size]:
-                return size
-        return 0
+        return str(text)
 
 
 def draw(logits: Any, before: Sequence[int], sampling: Sampling, rng: Any) -> int:
