@@ -30,7 +30,7 @@ STYLES = ("long", "bob", "curly", "short", "crop", "coils", "bun", "ponytail", "
 # (degrees, 0 is the forehead).
 HAIRLINE = (
     (0, 20, 38, 52, 66, 80, 98, 108, 125, 150, 180),
-    (31, 31, 29, 22, 9, 1, 10, 3, -22, -34, -38),
+    (28, 28, 27, 21, 9, 1, 10, 3, -22, -34, -38),
 )
 SKULL = (0.0, -0.045, 0.745)  # centre on the template
 
@@ -118,6 +118,7 @@ class Roots:
     azimuth: Tensor  # [N] degrees 0 front .. 180 back
     height: Tensor  # [N] metres above the eyes
     edge: Tensor  # [N] 0 at the hairline .. 1 well inside
+    above: Tensor  # [N] degrees above the hairline
 
 
 @dataclass
@@ -188,6 +189,7 @@ class Scalp:
             self.azimuth[triangle],
             points[:, 2] - eye_height,
             smoothstep(0.0, 9.0, self.above[triangle]),
+            self.above[triangle],
         )
 
 
@@ -256,13 +258,14 @@ def make_plan(hair: Hair, shape: Shape, roots: Roots, random: torch.Generator) -
         plan.rise = 0.25 + 0.35 * hair.volume * top
         plan.lift = 0.003 + 0.009 * hair.volume * top * (0.4 + lock)
         plan.face = full(0.0)
-        loose = (roots.azimuth > 44) & (roots.azimuth < 74) & (roots.edge < 0.8)
-        loose &= uniform(count) < 0.75 * hair.framing
+        loose = (roots.azimuth > 46) & (roots.azimuth < 66) & (roots.edge < 0.5)
+        loose &= uniform(count) < (0.9 if hair.framing > 0.5 else 0.0)
         let_down(plan, loose, eye[2] - 0.05 - 0.05 * uniform(count), x, uniform(count))
     else:
-        # Up and away from the parting first, then gravity takes it down over the ears.
+        # Up and away from the parting first, then gravity takes it down over or behind the ears.
         away = side * (0.55 + 0.55 * front)
-        plan.comb = torch.stack([away, 0.30 - 0.15 * front, -0.25 + 0.55 * front * top], 1)
+        back = (0.02 if hair.covers_ears else 0.42) - 0.15 * front
+        plan.comb = torch.stack([away, back, -0.25 + 0.55 * front * top], 1)
         plan.rise = 0.35 + 0.55 * hair.volume * top
         plan.lift = (
             (0.0035 + 0.010 * lock + 0.004 * uniform(count)) * hair.volume * (0.55 + 0.75 * top)
@@ -270,9 +273,9 @@ def make_plan(hair: Hair, shape: Shape, roots: Roots, random: torch.Generator) -
         ragged = 0.016 * normal(count) * (0.4 if hair.style == "bob" else 1.0)
         plan.cut = eye[2] - hair.length + ragged - 0.01 * front + 0.05 * (lock - 0.5)
         plan.gravity = full(1.25)
-        loose = (roots.azimuth > 30) & (roots.azimuth < 85) & (roots.edge < 0.9)
+        loose = (roots.azimuth > 30) & (roots.azimuth < 85)
         loose &= uniform(count) < hair.framing
-        plan.face = torch.where(loose, 0.048 + 0.010 * uniform(count), plan.face)
+        plan.face = torch.where(loose, 0.046 + 0.012 * uniform(count), plan.face)
     if hair.fringe > 0:
         cut_fringe(plan, hair, roots, eye, uniform(count), normal(count), uniform(count))
     plan.comb = plan.comb + hair.mess * normal(count, 3)
@@ -280,15 +283,16 @@ def make_plan(hair: Hair, shape: Shape, roots: Roots, random: torch.Generator) -
 
 
 def let_down(plan: Plan, who: Tensor, cut: Tensor, x: Tensor, u: Tensor) -> None:
-    """Leave these guides hanging at the temples of a tied style."""
+    """Leave these guides hanging at the temples of a tied style, close to the cheeks."""
     plan.pull = torch.where(who, 0.0, plan.pull)
     plan.cut = torch.where(who, cut, plan.cut)
-    plan.gravity = torch.where(who, 1.1, plan.gravity)
-    plan.lift = torch.where(who, 0.005 + 0.005 * u, plan.lift)
-    plan.face = torch.where(who, 0.054, plan.face)
+    plan.gravity = torch.where(who, 1.6, plan.gravity)
+    plan.lift = torch.where(who, 0.002 + 0.004 * u, plan.lift)
+    plan.face = torch.where(who, 0.044, plan.face)
     plan.side = torch.where(who, torch.sign(x), plan.side)
-    outward = torch.stack([torch.sign(x) * 0.5, -0.25 + 0 * x, 0.1 + 0 * x], 1)
-    plan.comb = torch.where(who[:, None], outward, plan.comb)
+    down = torch.stack([torch.sign(x) * 0.10, -0.10 + 0 * x, -0.6 + 0 * x], 1)
+    plan.comb = torch.where(who[:, None], down, plan.comb)
+    plan.rise = torch.where(who, 0.15, plan.rise)
 
 
 def cut_fringe(
@@ -296,10 +300,10 @@ def cut_fringe(
 ) -> None:
     """Comb the front hair down over the forehead and cut it above the brows."""
     x = roots.points[:, 0]
-    who = (roots.azimuth < 50) & (roots.edge < 0.95) & (u < hair.fringe)
+    who = (roots.azimuth < 52) & (roots.above < 26) & (u < hair.fringe)
     forward = torch.stack([x * 3.0 - 0.25 * hair.sweep, -1.0 + 0 * x, 0.35 + 0 * x], 1)
     plan.comb = torch.where(who[:, None], forward, plan.comb)
-    plan.cut = torch.where(who, eye[2] + 0.030 + 0.004 * n - 0.30 * x.abs(), plan.cut)
+    plan.cut = torch.where(who, eye[2] + 0.044 + 0.004 * n - 0.30 * x.abs(), plan.cut)
     plan.lift = torch.where(who, 0.004 + 0.007 * v, plan.lift)
     plan.face = torch.where(who, 0.0, plan.face)
     plan.pull = torch.where(who, 0.0, plan.pull)
@@ -365,7 +369,7 @@ def clothe(
     tight = hair.clump * (0.6 + 0.4 * uniform(count))[:, None, None] * along[None, :, None]
     points = guides[guide] + (roots.points - guide_roots.points[guide])[:, None] * (1 - tight)
     # Fly-aways: a few strands leave the lock, all of them a little.
-    frizz = 0.0011 * (1 + 3.0 * hair.mess) * (1 + 3.0 * (uniform(count, 1, 1) > 0.94))
+    frizz = (0.0004 + 0.007 * hair.mess) * (1 + 3.0 * (uniform(count, 1, 1) > 0.94))
     phase = along[None, :, None] * (6 + 8 * uniform(count, 1, 1)) + 6.28 * uniform(count, 1, 3)
     points = points + frizz * along[None, :, None] * (
         2.0 * normal(count, 1, 3) + 0.7 * normal(count, 1, 3) * torch.sin(phase)
@@ -373,6 +377,7 @@ def clothe(
     # Strands end at different places; those at the hairline are short, fine baby hairs.
     keep = 1 - 0.25 * uniform(count) ** 2
     baby = (roots.edge < 0.35) & (uniform(count) < 0.5) & (roots.azimuth < 110)
+    baby &= torch.tensor(hair.fringe == 0, device=device)
     keep = torch.where(baby, 0.35 + 0.4 * uniform(count), keep)
     points = resample(points, keep)
     depth = plan.lift / plan.lift.max().clamp_min(1e-6)

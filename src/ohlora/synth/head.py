@@ -73,6 +73,7 @@ class Head:
         self.lid_line = self._lid_line()
         center_uv = body.uv[body.uv_triangles].mean(1)
         self.inside_mouth = self.sample("inside-mouth", center_uv) > 0.5  # [T]
+        self.ears = self._ears(data)  # [V] 0..1
 
     def weights(self, person: Person, scene: Scene | None) -> Tensor:
         """[T] morph weights. Unknown morph names raise KeyError."""
@@ -103,6 +104,8 @@ class Head:
     def shape(self, person: Person, scene: Scene | None = None) -> Shape:
         """The posed head; without a scene, the neutral unposed one."""
         vertices = self.base + torch.einsum("t,tvc->vc", self.weights(person, scene), self.deltas)
+        if person.hair.covers_ears:
+            vertices = self._flatten_ears(vertices)
         turn, moved = torch.eye(3, device=self.device), torch.zeros(3, device=self.device)
         if scene is not None:
             vertices, turn, moved = self._pose(vertices, scene)
@@ -174,6 +177,25 @@ class Head:
             total = torch.maximum(total, distance / distance.max())
         return total
 
+    def _ears(self, data: Mapping[str, np.ndarray]) -> Tensor:
+        where = torch.zeros(len(self.base), 2, device=self.device)
+        uv = self._tensor(data["uv"])
+        corner = self._tensor(data["faces_body"], torch.int64).reshape(-1)
+        where[corner] = uv[self._tensor(data["uvs_body"], torch.int64).reshape(-1)]
+        ear = (self.sample("ears", where) > 0.5).float()
+        ear[torch.bincount(corner, minlength=len(ear)) == 0] = 0
+        return ear
+
+    def _flatten_ears(self, vertices: Tensor) -> Tensor:
+        """Press the ears to the skull, as hair that hangs over them does."""
+        out = vertices.clone()
+        for side in (1.0, -1.0):
+            rows = (self.ears > 0.5) & (vertices[:, 0] * side > 0)
+            x = vertices[rows, 0] * side
+            root = x.quantile(0.1)
+            out[rows, 0] = side * torch.where(x > root, root + 0.35 * (x - root), x)
+        return out
+
     def _lid_line(self) -> Tensor:
         """[N] 0..1: 1 on the upper lash line, falling off over a millimetre."""
         upper = self.lashes[self.lashes[:, 4] == 1][:, :2].unique()
@@ -200,7 +222,7 @@ def actions(scene: Scene) -> dict[str, float]:
         out[f"mouthSmile{side}"] = scene.smile
         out[f"mouthUpperUp{side}"] = 0.40 * lift
         out[f"browOuterUp{side}"] = min(1.0, 0.3 * wide + 0.6 * up)
-        out[f"browDown{side}"] = 0.7 * down
+        out[f"browDown{side}"] = 0.4 * down
     return out
 
 

@@ -61,9 +61,9 @@ def make_lamps(light: parameters.Light, device: torch.device) -> list[Lamp]:
         lamp(-1.3 * azimuth, rad(12), cool, 0.42 * fill),
         lamp(behind, rad(40), (1.0, 0.95, 0.9), 1.25, soft=False),
         lamp(0.0, rad(82), cool, 0.45 * fill),
-        lamp(rad(-80), rad(35), cool, 0.34 * fill),
-        lamp(rad(80), rad(35), cool, 0.34 * fill),
-        lamp(0.0, rad(12), (1.0, 0.95, 0.92), 0.52 * fill, shadow=False),
+        lamp(rad(-80), rad(35), cool, 0.27 * fill),
+        lamp(rad(80), rad(35), cool, 0.27 * fill),
+        lamp(0.0, rad(12), (1.0, 0.95, 0.92), 0.42 * fill, shadow=False),
         lamp(0.0, rad(-55), (1.0, 0.80, 0.70), 0.20 * fill, shadow=False),
     ]
 

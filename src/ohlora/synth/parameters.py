@@ -47,6 +47,10 @@ class Hair:
     sweep: float = 0.6  # short styles: to the side, sign is the side
     seed: int = 0
 
+    @property
+    def covers_ears(self) -> bool:
+        return self.style in ("long", "bob", "curly") and self.framing > 0.35
+
 
 @dataclass(frozen=True)
 class Brow:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 EMPTY = 2**62
 
-wp.config.quiet = True
+wp.config.log_level = wp.LOG_WARNING
 wp.init()
 
 

@@ -37,12 +37,12 @@ def shade(s: Surface, person: Person, finish: Finish, wet: Tensor, lit: list[Lit
           light: Tensor) -> Tensor:  # fmt: skip
     """[P, 3] linear colour. light [P, 3]: irradiance."""
     teeth = (s.material > TONGUE) & (s.material <= LOWER_TEETH)
-    light = torch.where(teeth[:, None], 0.72 * light + 0.16, light)
-    color = s.albedo * light
+    # Enamel lets light through: teeth are not black in the shadow of the lip.
+    color = s.albedo * torch.where(teeth[:, None], 0.72 * light + 0.16, light)
     grazing = (1 - (s.normals * s.view).sum(1).clamp(0, 1)) ** 5
     moist = ((s.material >= TONGUE) & (s.material <= LOWER_TEETH)).float()
-    power = 34 + 40 * finish.lips + 50 * moist
-    strength = (0.15 * person.skin.shine + 0.14 * finish.lips + 0.15 * moist) * (1 - finish.matt)
+    power = 34 + 25 * finish.lips + 50 * moist
+    strength = (0.15 * person.skin.shine + 0.07 * finish.lips + 0.10 * moist) * (1 - finish.matt)
     solid = ((s.material < HAIR) & (wet < 0.5)).float()
     for i, each in enumerate(lit[:4]):
         half = unit(each.lamp.direction + s.view)

@@ -131,10 +131,18 @@ def paint_mouth(s: Surface, turn: Tensor, moved: Tensor) -> None:
     s.label[tongue] = 8
     for material, width in ((UPPER_TEETH, 0.0076), (LOWER_TEETH, 0.0056)):
         rows = torch.nonzero(s.material == material)[:, 0]
-        across = ((s.points[rows] - moved) @ turn)[:, 0]
+        if not len(rows):
+            continue
+        local = (s.points[rows] - moved) @ turn
         # The middle gap lies between the two front teeth.
-        gap = torch.remainder(across + width / 2, width) - width / 2
+        gap = torch.remainder(local[:, 0] + width / 2, width) - width / 2
         shade = 1 - 0.22 * torch.exp(-((gap / 0.00045) ** 2))
-        shade = shade * (1 - 0.45 * smoothstep(0.012, 0.026, across.abs()))
-        s.albedo[rows] = torch.tensor((0.78, 0.73, 0.66), device=device) * shade[:, None]
+        # Molars are in the dark; so is the tongue's side of the row, seen from the side.
+        behind = local[:, 1] - local[:, 1].min()
+        shade = shade * (1 - 0.93 * smoothstep(0.003, 0.013, behind))
+        inner = (s.normals[rows] * s.view[rows]).sum(1) < 0.05
+        shade = torch.where(inner, 0.12 * shade, shade)
+        gum = torch.tensor((0.30, 0.08, 0.07), device=device) * 0.35
+        enamel = torch.tensor((0.78, 0.73, 0.66), device=device)
+        s.albedo[rows] = enamel * shade[:, None] + gum * (1 - shade[:, None])
         s.label[rows] = 8
