@@ -1,8 +1,7 @@
 """Any Hugging Face causal LM from a folder, with or without a LoRA adapter; CPU or CUDA.
 
-    hf:DIR                                    e.g. a chat model; its chat template is used
-    hf:DIR+ADAPTER_DIR                        e.g. Polyglot-Ko 1.3B and v1's adapter
-    hf:DIR+ADAPTER_DIR;stop=1477,1078,4833,12    token ids that end an answer, as v1 lists them
+    hf:DIR                              e.g. a chat model; its chat template is used
+    hf:polyglot-ko-1.3b+llm-adapter     v1's; source.py says what may stand here
 
 The loop is our own, so it ends within a token of a stop and draws the same for the same seed.
 Needs the torch extra; torch is imported here and nowhere else on this path.
@@ -10,7 +9,6 @@ Needs the torch extra; torch is imported here and nowhere else on this path.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import threading
 import warnings
@@ -19,33 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from ohlora.dialogue.prompt import Prompt
-from ohlora.errors import BadInput, CheckpointError, EngineError
+from ohlora.errors import CheckpointError, EngineError
 from ohlora.llm.decode import AnswerText
 from ohlora.llm.engine import Finish, Progress, Sampling
+from ohlora.llm.source import Source, read_source
 
 MOST_ANSWERS = 2  # at the same time
 
 
 def load_hf(spec: str, progress: Progress) -> HFEngine:
-    """Load "DIR[+ADAPTER_DIR][;stop=IDS]". Raises BadInput, CheckpointError, EngineError."""
-    spec, _, option = spec.partition(";")
-    stop_ids: tuple[int, ...] = ()
-    if option:
-        try:
-            key, value = option.split("=")
-            stop_ids = tuple(int(number) for number in value.split(","))
-            if key != "stop":
-                raise ValueError(key)
-        except ValueError as error:
-            raise BadInput(
-                f"{option!r} is no option of a language model: write stop=1477,1078,4833,12.",
-                f"{option!r}는 언어 모델 옵션이 아니에요. stop=1477,1078,4833,12처럼 적어 주세요.",
-            ) from error
-    base, adapter = Path(spec), None
-    if not base.exists() and "+" in spec:
-        first, _, second = spec.rpartition("+")
-        base, adapter = Path(first), Path(second)
-    return HFEngine(base, adapter, stop_ids=stop_ids, progress=progress)
+    """Load "BASE[+ADAPTER][;stop=IDS]". Raises BadInput, CheckpointError, EngineError."""
+    source = read_source(spec)
+    return HFEngine(source.base, source.adapter, stop_ids=source.stop_ids, progress=progress)
 
 
 class HFEngine:
@@ -62,21 +45,14 @@ class HFEngine:
     ) -> None:
         """device: "cpu" or "cuda", by default CUDA where there is one.
 
-        Raises CheckpointError on a folder that is missing or does not fit, EngineError without
-        torch.
+        Raises CheckpointError on a folder that does not fit, EngineError without torch.
         """
         torch = _import_torch()
-        for folder, wanted in ((base, "config.json"), (adapter, "adapter_config.json")):
-            if folder is not None and not (folder / wanted).is_file():
-                raise CheckpointError(
-                    folder,
-                    f"there is no {wanted} in it: give the folder that holds the model.",
-                    f"{wanted}이 없어요. 모델이 든 폴더를 적어 주세요.",
-                )
+        source = Source(base, adapter, tuple(stop_ids))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.stop_ids = list(stop_ids)
         (progress or (lambda what, part: None))(f"loading {base.name}", 0.0)
-        self._tokenizer, self._model = _load(base, adapter, self.device)
+        self._tokenizer, self._model = _load(source, self.device)
         self._has_chat = bool(getattr(self._tokenizer, "chat_template", None)) and adapter is None
         # transformers renamed the argument in 5.24.
         names = inspect.signature(self._model.forward).parameters
@@ -85,8 +61,7 @@ class HFEngine:
         self._places = threading.BoundedSemaphore(MOST_ANSWERS)
         config = self._model.config
         self.context_tokens = int(getattr(config, "max_position_embeddings", None) or 2048)
-        name = base.name if adapter is None else f"{base.name}+{adapter.name}@{_digest(adapter)}"
-        self.id = f"hf-bf16:{name}"
+        self.id = f"hf-bf16:{source.name}"
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(_utf8(text), add_special_tokens=False)["input_ids"])
@@ -193,16 +168,16 @@ def draw(logits: Any, before: Sequence[int], sampling: Sampling, rng: Any) -> in
     return int(order[torch.multinomial(chances, 1, generator=rng)])
 
 
-def _load(base: Path, adapter: Path | None, device: str) -> tuple[Any, Any]:
+def _load(source: Source, device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model: Any
-    where = base
+    where, adapter = source.base, source.adapter
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(source.tokenizer), local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
-            str(base), dtype=torch.bfloat16, local_files_only=True
+            str(source.base), dtype=torch.bfloat16, local_files_only=True
         )
         if adapter is not None:
             # The adapter's own note of its base (often another machine's path) is not followed.
@@ -230,13 +205,6 @@ def _end_ids(model: Any, tokenizer: Any) -> set[int]:
         if value is not None:
             ends |= set(value) if isinstance(value, (list, tuple)) else {value}
     return ends
-
-
-def _digest(adapter: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(adapter.glob("adapter_*")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def _some(piece: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -54,14 +54,31 @@ def prepare(
     """
     adapter = adapter or embedded() / "llm" / "adapter"
     tokenizer = tokenizer or embedded() / "llm" / "tokenizer.json"
+
+    def write(folder: Path) -> dict[str, object]:
+        progress(TERMS, 0.0)
+        digest = _write_model(folder, adapter, tokenizer, parts, progress)
+        return {"recipe": RECIPE, "adapter": digest}
+
     target = home() / "models" / f"llm-{model_hash(adapter, tokenizer)}"
+    return make_once(target, NEEDED_BYTES, write, progress)
+
+
+def make_once(
+    target: Path, needed: int, write: Callable[[Path], dict[str, object]], progress: Progress
+) -> Path:
+    """target, made by `write` into an empty folder unless a whole one is there already.
+
+    `needed` bytes must be free; what `write` returns goes into the manifest. Raises StoreError,
+    and what `write` raises.
+    """
     if is_ready(target, progress):
         return target
-    with _disk_errors(target.parent):
+    with _disk_errors(target.parent, needed):
         target.parent.mkdir(exist_ok=True)
         with _locked(target.parent / "llm.lock", progress):
             if not is_ready(target, progress):  # another process may have been faster
-                _make(target, adapter, tokenizer, parts, progress)
+                _make(target, needed, write, progress)
     return target
 
 
@@ -101,17 +118,18 @@ def check(folder: Path) -> None:
 
 
 def _make(
-    target: Path, adapter: Path, tokenizer: Path, parts: Sequence[Path] | None, progress: Progress
+    target: Path, needed: int, write: Callable[[Path], dict[str, object]], progress: Progress
 ) -> None:
-    progress(TERMS, 0.0)
-    for left in target.parent.glob("llm-*.incomplete"):
+    kind = target.name.partition("-")[0]
+    for left in target.parent.glob(f"{kind}-*.incomplete"):
         shutil.rmtree(left)
-    if shutil.disk_usage(target.parent).free < NEEDED_BYTES:
+    if shutil.disk_usage(target.parent).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     staging = target.with_name(target.name + ".incomplete")
     staging.mkdir()
     try:
-        _write_model(staging, adapter, tokenizer, parts, progress)
+        about = write(staging)
+        _seal(staging, about, progress)
         if target.exists():
             shutil.rmtree(target)
         os.replace(staging, target)
@@ -120,9 +138,22 @@ def _make(
     progress("ready", 1.0)
 
 
+def _seal(folder: Path, about: dict[str, object], progress: Progress) -> None:
+    """Write the manifest of what lies in folder, and see all of it onto the disk."""
+    progress("checking what was written", 0.95)
+    names = sorted(path.name for path in folder.iterdir())
+    files = {name: [(folder / name).stat().st_size, _crc32(folder / name)] for name in names}
+    manifest = {**about, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def _write_model(
     folder: Path, adapter: Path, tokenizer: Path, parts: Sequence[Path] | None, progress: Progress
-) -> None:
+) -> str:
+    """Write the embedded model's files; returns the adapter's digest."""
     lora = read_adapter(adapter)
     tokens = read_tokens(tokenizer)
     data = load_parts(lambda what, part: progress(what, 0.3 * part), parts)
@@ -134,14 +165,7 @@ def _write_model(
     progress("writing the int8 model", 0.7)
     write_ct2(folder, base.shape, tokens, tensors)
     (folder / "tokenizer.json").write_bytes(_tokenizer_bytes(tokenizer))
-    progress("checking what was written", 0.95)
-    names = sorted(path.name for path in folder.iterdir())
-    files = {name: [(folder / name).stat().st_size, _crc32(folder / name)] for name in names}
-    manifest = {"recipe": RECIPE, "adapter": lora.digest, "files": files}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    return lora.digest
 
 
 def read_tokens(tokenizer: Path) -> list[str]:
@@ -199,13 +223,13 @@ def _try_lock(file: IO[bytes]) -> bool:
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def _disk_errors(folder: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OhloraError:
         raise
     except OSError as error:
-        megabytes = NEEDED_BYTES // 1_000_000
+        megabytes = needed // 1_000_000
         raise StoreError(
             f"The language model cannot be written to {folder} ({error.strerror or error}): free "
             f"{megabytes} MB there, or set OHLORA_HOME to another disk.",
