@@ -44,21 +44,27 @@ class Persona:
 
     def slots(self, today: date) -> dict[str, str]:
         """What {나이}, {학년}, {요일}, {날짜} and {계절} stand for on `today`."""
-        slots = {
+        day = {
             "요일": WEEKDAYS[today.weekday()],
             "날짜": f"{today.month}월 {today.day}일",
             "계절": SEASONS[today.month % 12 // 3],
         }
-        if self.born:
-            had_birthday = (today.month, today.day) >= (self.born.month, self.born.day)
-            slots["나이"] = str(today.year - self.born.year - (not had_birthday))
-        if self.first_year:
-            started = today.year - (today.month < 3)  # the school year begins in March
-            slots["학년"] = str(min(4, max(1, started - self.first_year + 1)))
-        return slots
+        return day | life_slots(today, self.born, self.first_year)
 
     def system_on(self, today: date) -> str:
         return fill(self.system, self.slots(today))
+
+
+def life_slots(today: date, born: date | None, first_year: int | None) -> dict[str, str]:
+    """{나이} and {학년} on `today`, as far as they are known."""
+    slots = {}
+    if born:
+        had_birthday = (today.month, today.day) >= (born.month, born.day)
+        slots["나이"] = str(today.year - born.year - (not had_birthday))
+    if first_year:
+        started = today.year - (today.month < 3)  # the school year begins in March
+        slots["학년"] = str(min(4, max(1, started - first_year + 1)))
+    return slots
 
 
 def fill(text: str, slots: dict[str, str]) -> str:
