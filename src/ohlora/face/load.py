@@ -1,27 +1,82 @@
-"""One string names a face: "embedded", "pack:DIR" or "generator:FILE;z=FILE[;runtime=...]"."""
+"""One string names a face: "embedded", "pack:DIR" or "generator:FILE;z=FILE[;option=value]".
+
+Options of a generator: runtime=openvino|torch, psi=0..1, grid=4x5x7 (levels of eyes, mouth, pose).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ohlora.errors import BadInput
-from ohlora.face.lattice import Lattice
-from ohlora.face.pack import FramePack
+from ohlora.face.lattice import Axes, Lattice
+from ohlora.face.pack import MAX_LEVELS, FramePack
 from ohlora.paths import embedded
+
+OPTIONS = ("z", "runtime", "psi", "grid")
 
 
 def load_face(spec: str = "embedded") -> Lattice:
-    """Load the face that `spec` names.
+    """Load the face that `spec` names; a generator then draws its grid in the background.
 
     Raises BadInput for a spec of another form, CheckpointError for files that do not work.
     """
+    kind, _, rest = spec.partition(":")
     if spec == "embedded":
         return Lattice(FramePack(embedded() / "face" / "pack_v0"))
-    kind, _, rest = spec.partition(":")
     if kind == "pack" and rest:
         return Lattice(FramePack(Path(rest).expanduser()))
+    if kind == "generator" and rest:
+        return _generator_face(rest)
     raise BadInput(
         f"Unknown face {spec!r}: write embedded, pack:DIR or generator:FILE;z=FILE.",
         f"{spec!r} 얼굴을 알 수 없어요. embedded, pack:폴더, generator:파일;z=파일 중 하나로 "
         "적어 주세요.",
+    )
+
+
+def _generator_face(rest: str) -> Lattice:
+    from ohlora.checkpoints.load import load_generator
+    from ohlora.face.latent import load_z
+    from ohlora.face.rendered import GENERATOR_AXES, RenderedFrames
+    from ohlora.face.renderer import make_renderer
+
+    file, *parts = rest.split(";")
+    options = dict(part.partition("=")[::2] for part in parts)
+    if "z" not in options or not set(options) <= set(OPTIONS):
+        raise _bad_options(rest)
+    try:
+        psi = float(options.get("psi", "1"))
+        axes = make_axes(options["grid"]) if "grid" in options else GENERATOR_AXES
+    except ValueError as error:
+        raise _bad_options(rest) from error
+    weights = load_generator(Path(file).expanduser())
+    z = load_z(Path(options["z"]).expanduser(), weights.config.w_dim)
+    renderer = make_renderer(weights, z, psi=psi, runtime=options.get("runtime", "openvino"))
+    frames = RenderedFrames(renderer, axes)
+    frames.draw_ahead()
+    return Lattice(frames)
+
+
+def make_axes(grid: str) -> Axes:
+    """ "4x5x7": that many levels of eyes, mouth and pose over the range that v1's rules use.
+
+    Raises ValueError for another form.
+    """
+    eyes, mouth, pose = (int(count) for count in grid.split("x"))
+    if not all(1 <= count <= MAX_LEVELS for count in (eyes, mouth, pose)):
+        raise ValueError(f"1 to {MAX_LEVELS} levels per axis")
+    return Axes(_levels(eyes, 1.6), _levels(mouth, 1.6), _levels(pose, 3.6))
+
+
+def _levels(count: int, last: float, first: float = -1.2) -> tuple[float, ...]:
+    step = (last - first) / max(1, count - 1)
+    return tuple(round(first + step * i, 3) for i in range(count))
+
+
+def _bad_options(rest: str) -> BadInput:
+    return BadInput(
+        f"The face generator:{rest} cannot be read: write generator:FILE;z=FILE and, if wanted, "
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7.",
+        f"generator:{rest} 얼굴을 읽을 수 없어요. generator:파일;z=파일 뒤에 필요하면 "
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7을 적어 주세요.",
     )

@@ -124,14 +124,14 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 def _axes(folder: Path, index: dict[str, Any]) -> Axes:
     try:
-        levels = [
+        eyes, mouth, pose = (
             tuple(float(level) for level in index["axes"][name])
             for name in ("eyes", "mouth", "pose")
-        ]
-        if max(map(len, levels)) > MAX_LEVELS:
+        )
+        if max(len(eyes), len(mouth), len(pose)) > MAX_LEVELS:
             raise ValueError(f"more than {MAX_LEVELS} levels on one axis")
         closed = index.get("closed_eyes")
-        return Axes(*levels, closed_eyes=None if closed is None else int(closed))
+        return Axes(eyes, mouth, pose, closed_eyes=None if closed is None else int(closed))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             folder / "index.json",

@@ -146,7 +146,8 @@ class Blur(nn.Module):
 def widen_kernel(weight: Tensor) -> Tensor:
     """[O, I, 3, 3] -> [O, I, 4, 4]: the sum of the four shifted copies of a 3x3 kernel.
 
-    Transposed convolution by it with stride 2 equals nearest x2 upsampling and the 3x3 kernel.
+    Transposed convolution by it with stride 2 equals nearest x2 upsampling and convolution by the
+    3x3 kernel turned by 180 degrees.
     """
     w = F.pad(weight, (1, 1, 1, 1))
     return w[..., 1:, 1:] + w[..., :-1, 1:] + w[..., 1:, :-1] + w[..., :-1, :-1]

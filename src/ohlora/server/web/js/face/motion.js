@@ -8,6 +8,8 @@
 import { Speech } from "./speech.js";
 
 const HOLD_S = 6; // a reply's expression stays this long after the last syllable
+const CRY_S = 1.4; // but an open mouth closes most of the way sooner, as in life
+const AFTERGLOW = 0.3; // what is left of it then
 const SPEAK_STEPS = 2.4; // lattice steps the mouth opens for a wide vowel
 
 /** Critically damped: arrives as fast as it can without overshooting. */
@@ -136,8 +138,8 @@ export class Motion {
     const lowest = closedEyes === 0 ? 1 : 0;
     this.eyes.target = clamp(this.expression.eyes + this.glance.eyes + lift, lowest, size.eyes - 1);
     this.mouth.target = this.speech.speaking
-      ? clamp(0.35 * this.expression.mouth + SPEAK_STEPS * open, 0, speakTop)
-      : this.expression.mouth;
+      ? clamp(AFTERGLOW * this.expression.mouth + SPEAK_STEPS * open, 0, speakTop)
+      : this.#shownMouth();
     this.pose.target = clamp(this.expression.pose + this.glance.pose, 0, size.pose - 1);
 
     let eyes = this.eyes.step(dt);
@@ -145,6 +147,12 @@ export class Motion {
     if (closedEyes !== null) eyes += (closedEyes - eyes) * lids;
     const idle = this.still ? { x: 0, y: 0, turn: 0, zoom: 1 } : this.#sway();
     return { eyes, mouth: this.mouth.step(dt), pose: this.pose.step(dt), ...idle };
+  }
+
+  #shownMouth() {
+    const { mouth } = this.expression;
+    const cry = this.hold > HOLD_S - CRY_S;
+    return cry ? mouth : this.rest.mouth + AFTERGLOW * (mouth - this.rest.mouth);
   }
 
   /** Breath and a slow sway, each of a pixel or two. */

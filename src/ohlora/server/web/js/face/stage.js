@@ -7,7 +7,8 @@
 import { headShift } from "./align.js";
 
 const SMALL = 0.02; // weights below this are not drawn
-const LARGEST = 960; // canvas pixels; the frames hold no more detail than this shows
+const LARGEST = 640; // canvas pixels; the frames hold no more detail than this shows
+const FADE = { side: 0.16, top: 0.07 }; // of the frame: where her backdrop melts into the sky
 
 export class Stage {
   /**
@@ -19,7 +20,7 @@ export class Stage {
     this.canvas = canvas;
     this.lattice = lattice;
     this.motion = motion;
-    this.context = canvas.getContext("2d", { alpha: false });
+    this.context = canvas.getContext("2d");
     this.near = scratch(); // the yaw she is at
     this.far = scratch(); // the yaw she turns to
     /** @type {Map<number, {x: number, y: number}>} */
@@ -27,6 +28,7 @@ export class Stage {
     this.last = 0;
     this.frames = 0;
     this.counted = 0;
+    this.mask = null;
     this.mood = "";
     this.onMood = () => {};
     this.draw = this.draw.bind(this);
@@ -56,12 +58,24 @@ export class Stage {
     }
     if (this.lattice.bitmaps.size === 0) return;
     this.#paint(pose);
-    this.canvas.classList.add("here");
+    if (this.frames === 0 && !this.counted) this.#arrive();
     this.#report(now, pose);
+  }
+
+  /** The first frame is here: show her, and tint the sky behind her like her own backdrop. */
+  #arrive() {
+    const dot = scratch();
+    dot.canvas.width = dot.canvas.height = 1;
+    const [bitmap] = this.lattice.bitmaps.values();
+    dot.drawImage(bitmap, 0, 0, bitmap.width, 0.06 * bitmap.height, 0, 0, 1, 1);
+    const [red, green, blue] = dot.getImageData(0, 0, 1, 1).data;
+    this.canvas.parentElement.style.setProperty("--backdrop", `${red} ${green} ${blue}`);
+    this.canvas.classList.add("here");
   }
 
   #paint(at) {
     const { context, canvas } = this;
+    context.clearRect(0, 0, canvas.width, canvas.height);
     const from = Math.floor(at.pose);
     const between = at.pose - from;
     this.#blend(this.near, at.eyes, at.mouth, from);
@@ -106,6 +120,23 @@ export class Stage {
       target.globalAlpha = weight / total; // each new layer takes its share from those below
       target.drawImage(bitmap, 0, 0);
     }
+    target.globalAlpha = 1;
+    target.globalCompositeOperation = "destination-in";
+    target.drawImage(this.#soft(target.canvas.width), 0, 0);
+    target.globalCompositeOperation = "source-over";
+  }
+
+  /** Opaque in the middle, clear at the left, right and upper edge. Made once, at frame size. */
+  #soft(side) {
+    if (this.mask?.width === side) return this.mask;
+    const mask = scratch();
+    mask.canvas.width = mask.canvas.height = side;
+    mask.fillRect(0, 0, side, side);
+    mask.globalCompositeOperation = "destination-in";
+    fade(mask, side, 0, (t) => Math.min(t, 1 - t) / FADE.side);
+    fade(mask, 0, side, (t) => t / FADE.top);
+    this.mask = mask.canvas;
+    return this.mask;
   }
 
   #shift(from) {
@@ -134,6 +165,16 @@ export class Stage {
 }
 
 function scratch() {
-  const context = document.createElement("canvas").getContext("2d", { alpha: false });
-  return context;
+  return document.createElement("canvas").getContext("2d");
+}
+
+/** Multiply alpha along a line from the corner to (x, y) by a smooth step of `ramp(t)`. */
+function fade(context, x, y, ramp) {
+  const gradient = context.createLinearGradient(0, 0, x, y);
+  for (let i = 0; i <= 40; i++) {
+    const k = Math.min(1, Math.max(0, ramp(i / 40)));
+    gradient.addColorStop(i / 40, `rgb(0 0 0 / ${k * k * (3 - 2 * k)})`);
+  }
+  context.fillStyle = gradient;
+  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
 }

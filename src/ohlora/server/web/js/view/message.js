@@ -18,16 +18,21 @@ export class MessageView {
     this.text = document.createTextNode("");
     this.bubble = el("div", { class: "bubble", dir: "auto", lang: "ko" }, this.text);
     this.chips = el("ul", { class: "chips", hidden: true });
-    this.note = el("span", { class: "note" });
+    this.note = el("p", { class: "note" });
     this.time = el("time", { datetime: created.toISOString() }, clockTime(created));
     const author = role === "user" ? "chat.you" : "chat.she";
     this.node = el(
       "li",
       { class: `message ${role}` },
       el("span", { class: "visually-hidden", say: author }),
-      this.bubble,
+      el(
+        "div",
+        { class: "row" },
+        this.bubble,
+        el("div", { class: "meta" }, this.#copyButton(), this.time),
+      ),
+      this.note,
       this.chips,
-      el("div", { class: "meta" }, this.note, this.time, this.#copyButton()),
     );
   }
 
@@ -76,7 +81,7 @@ export class MessageView {
     }
     if (state !== "streaming") {
       this.bubble.querySelector(".dots")?.remove();
-      this.bubble.hidden = this.text.data === "";
+      this.bubble.parentElement.hidden = this.text.data === "";
     }
   }
 
