@@ -1,0 +1,12 @@
+"""Is she any good? Answer keys and counts; no judge, no network.
+
+    persona.py   200 questions about who she is
+    chat.py      100 everyday turns and 200 that test her boundaries
+    memory.py    talks over several days, then questions about them
+    encoder.py   sentence similarity against human scores
+    report.py    results as JSON, one HTML page and a section for the model card
+
+Every turn goes through the real Companion (talk.py) with an empty data folder and a fixed clock,
+so that lines, language model and recall are measured together. The sets lie in ohlora_embedded/
+evaluation and are never trained on; data_check.py holds the training lines against them.
+"""
