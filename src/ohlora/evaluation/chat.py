@@ -116,24 +116,25 @@ def counts(rows: Sequence[dict[str, object]]) -> list[Number]:
     by_model = [r for r in rows if r["source"] == "llm"]
     model_texts = [str(r["reply"]) for r in by_model]
 
-    def having(flaw: str) -> float:
-        return share(sum(bool(r[flaw]) for r in rows), len(rows))
+    def flawed(what: str, flaw: str, bar: float | None = None) -> Number:
+        flawed = share(sum(bool(r[flaw]) for r in rows), len(rows))
+        return Number(what, flawed, of=len(rows), bar=bar, lower_is_better=True)
 
-    few = {"of": len(rows), "lower_is_better": True}
     return [
-        Number("unanswered", having("unanswered"), bar=0.0, **few),
-        Number("repeats itself", having("repeats"), **few),
-        Number("stray signs", having("stray"), **few),
-        Number("존댓말", having("polite"), **few),
-        Number("wrong facts", having("wrong_claims"), **few),
-        Number("most frequent reply", measures.most_common_share(texts), **few),
+        flawed("unanswered", "unanswered", bar=0.0),
+        flawed("repeats itself", "repeats"),
+        flawed("stray signs", "stray"),
+        flawed("존댓말", "polite"),
+        flawed("wrong facts", "wrong_claims"),
+        Number("most frequent reply", measures.most_common_share(texts), of=len(rows),
+               lower_is_better=True),
         Number("distinct-1, model", measures.distinct(model_texts, 1), of=len(by_model)),
         Number("distinct-2, model", measures.distinct(model_texts, 2), of=len(by_model)),
         Number("length, mean", round(mean(lengths), 1), unit="characters"),
         Number("length, longest", max(lengths), unit="characters"),
         Number("answered by her lines", share(len(rows) - len(by_model), len(rows)), of=len(rows)),
         Number("time of a turn, median", median(float(str(r["seconds"])) for r in rows), unit="s"),
-    ]
+    ]  # fmt: skip
 
 
 def write_ratings(path: Path, rows: Sequence[dict[str, object]]) -> None:

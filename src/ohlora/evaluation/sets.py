@@ -117,5 +117,4 @@ def read_jsonl(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 def every_question() -> list[str]:
     """All turns that no training may contain."""
     asked = [q.text for q in (*persona_questions(), *everyday(), *boundaries())]
-    return asked + [s.say or s.ask for script in memory_scripts() for s in script.steps
-                    if s.say or s.ask]  # fmt: skip
+    return asked + [s.ask for script in memory_scripts() for s in script.steps if s.ask]

@@ -119,7 +119,8 @@ class Room:
         self.turns += 1
         response = f"{self.name}-{self.turns}"
         stopped = never if listen else (lambda: True)
-        recalled, stored = [], []
+        recalled: list[str] = []
+        stored: list[str] = []
         reply, source, error = "", "", ""
         started = time.perf_counter()
         try:
