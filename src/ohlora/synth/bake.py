@@ -43,7 +43,8 @@ NOSE = ("nose-volume-incr", "nose-point-up", "nose-flaring-incr", "nose-scale-de
 
 # folder of mpfb2/targets -> morphs kept; each "a/b" is the pair for weights > 0 and < 0
 LOCAL: dict[str, tuple[str, ...]] = {
-    "cheek": ("{s}-cheek-volume-incr/decr", "{s}-cheek-bones-incr/decr", "{s}-cheek-inner-incr/decr"),
+    "cheek": ("{s}-cheek-volume-incr/decr", "{s}-cheek-bones-incr/decr",
+              "{s}-cheek-inner-incr/decr"),
     "chin": ("chin-width-incr/decr", "chin-height-incr/decr", "chin-prominent-incr/decr",
              "chin-jaw-drop-incr/decr", "chin-bones-incr/decr", "chin-cleft-incr/decr"),
     "ears": ("{s}-ear-scale-incr/decr", "{s}-ear-rot-forward/backward"),

@@ -60,14 +60,11 @@ def place_eyeballs(
     shut = max(0.0, 1 - scene.eyes)
     back = shape.turn @ torch.tensor([0.0, 0.0018 * shut**2, 0.0], device=radii.device)
     size = 0.985 - 0.02 * shut
-    return [
-        (
-            shape.eye_centers[i] + back + (directions * (radii * shape.eye_radii[i] * size)[:, None])
-            @ turn.T,
-            triangles,
-        )
-        for i, turn in enumerate(eye_turns(shape, scene))
-    ]  # fmt: skip
+    out = []
+    for i, turn in enumerate(eye_turns(shape, scene)):
+        local = directions * (radii * shape.eye_radii[i] * size)[:, None]
+        out.append((shape.eye_centers[i] + back + local @ turn.T, triangles))
+    return out
 
 
 def paint_eyes(s: Surface, shape: Shape, person: Person, scene: Scene, key: Tensor) -> Tensor:

@@ -74,11 +74,11 @@ def grow_guides(
     p = roots[i]
     d = directions[i]
     n = d
-    growing = int(1)
+    growing = int(1)  # noqa: UP018  Warp: a variable, not a constant
     for s in range(steps):
         t = float(s) / float(steps)
         near = wp.mesh_query_point_sign_normal(skin, p, 0.15)
-        gap = float(1.0)
+        gap = float(1.0)  # noqa: UP018
         if near.result:
             foot = wp.mesh_eval_position(skin, near.face, near.u, near.v)
             away = p - foot
@@ -256,11 +256,11 @@ def make_plan(hair: Hair, shape: Shape, roots: Roots, random: torch.Generator) -
         plan.comb = unit(knot - roots.points) + torch.stack([0 * x, 0 * x, 0.25 * front], 1)
         plan.pull, plan.length, plan.gravity = full(0.75), full(0.30), full(0.1)
         plan.rise = 0.25 + 0.35 * hair.volume * top
-        plan.lift = 0.003 + 0.009 * hair.volume * top * (0.4 + lock)
+        plan.lift = 0.003 + 0.005 * hair.volume * top * (0.6 + lock)
         plan.face = full(0.0)
         loose = (roots.azimuth > 46) & (roots.azimuth < 66) & (roots.edge < 0.5)
-        loose &= uniform(count) < (0.9 if hair.framing > 0.5 else 0.0)
-        let_down(plan, loose, eye[2] - 0.05 - 0.05 * uniform(count), x, uniform(count))
+        loose &= uniform(count) < (0.45 if hair.framing > 0.6 else 0.0)
+        let_down(plan, loose, eye[2] - 0.03 - 0.05 * uniform(count), x, uniform(count))
     else:
         # Up and away from the parting first, then gravity takes it down over or behind the ears.
         away = side * (0.55 + 0.55 * front)

@@ -228,7 +228,7 @@ def actions(scene: Scene) -> dict[str, float]:
 
 def read_asset(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return dict(data)
     except FileNotFoundError as error:
         raise CheckpointError(

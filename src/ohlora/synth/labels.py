@@ -129,7 +129,7 @@ def crop_box(shape: Shape, camera: Camera, factor: int) -> tuple[int, int, int, 
 
 def quality(damage: Damage) -> float:
     """1 clean .. 0 spoilt, from the known strength of the damage; under 0.5 counts as bad."""
-    loss = damage.blur / 6 + damage.noise / 80 + (damage.downscale - 1) / 10
+    loss = damage.blur / 5 + damage.noise / 70 + (damage.downscale - 1) / 9
     if damage.jpeg:
-        loss += max(0, 40 - damage.jpeg) / 80
+        loss += max(0, 40 - damage.jpeg) / 60
     return max(0.0, 1 - loss)

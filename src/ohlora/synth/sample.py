@@ -289,10 +289,71 @@ def sample_damage(dice: Dice, seed: int) -> Damage:
     )
 
 
-def sample_face(seed: int, people: int = 0, gender: float | None = None) -> Face:
-    """Face number `seed`. With people > 0, only that many different persons appear."""
-    who = Dice(seed, 3).random.randrange(people) if people else seed
-    return Face(sample_person(who, gender), sample_scene(seed))
+def sample_face(seed: int, gender: float | None = None) -> Face:
+    return Face(sample_person(seed, gender), sample_scene(seed))
+
+
+def her() -> Person:
+    """Oh-LoRA's own face: the person the narrow domain is built around."""
+    shape = {name: woman for name, (_, woman, _) in SHAPE.items()}
+    shape |= {
+        "eye-scale-incr": 0.75, "eye-height1-incr": 0.25, "eye-height2-incr": 0.50,
+        "eye-height3-incr": 0.25, "eye-trans-out": 0.08, "chin-width-incr": -0.30,
+        "chin-height-incr": -0.15, "mouth-upperlip-volume-incr": 0.35,
+        "mouth-lowerlip-volume-incr": 0.45, "mouth-angles-up": 0.22, "nose-volume-incr": -0.20,
+        "nose-scale-horiz-incr": -0.25, "head-fat-incr": -0.05,
+    }  # fmt: skip
+    return Person(
+        asian=0.2,
+        caucasian=0.8,
+        weight=0.45,
+        shape=shape,
+        skin=Skin(tone=SKIN["light"], blush=0.55, lip=0.42, liner=0.8, lid=0.15, seed=7),
+        hair=Hair(style="long", color=(0.44, 0.29, 0.14), tip_color=(0.50, 0.36, 0.19), ombre=0.4,
+                  length=0.27, part=0.022, volume=1.1, curl=0.005, curl_turns=1.6, clump=0.55,
+                  framing=0.75, mess=0.05, seed=2),
+        brow=Brow(thickness=0.85, density=0.9, arch=1.0, lightness=0.1),
+        iris=(0.11, 0.22, 0.38),
+    )  # fmt: skip
+
+
+def vary_person(person: Person, seed: int, spread: float) -> Person:
+    """The same person, made a little different: 0 unchanged .. 1 mostly someone else."""
+    if spread <= 0:
+        return person
+    other = sample_person(seed, person.gender)
+    keep = 1 - min(1.0, spread)
+
+    def mix(a: float, b: float) -> float:
+        return keep * a + (1 - keep) * b
+
+    def blend(a: Color, b: Color) -> Color:
+        return color(tuple(mix(x, y) for x, y in zip(a, b, strict=True)))
+
+    names = {*person.shape, *other.shape}
+    shape = {n: mix(person.shape.get(n, 0.0), other.shape.get(n, 0.0)) for n in sorted(names)}
+    skin = replace(
+        person.skin,
+        tone=blend(person.skin.tone, other.skin.tone),
+        blush=mix(person.skin.blush, other.skin.blush),
+        lip=mix(person.skin.lip, other.skin.lip),
+        seed=seed % 100_000,
+    )
+    hair = replace(
+        person.hair,
+        color=blend(person.hair.color, other.hair.color),
+        tip_color=blend(person.hair.tip_color, other.hair.tip_color),
+        length=min(0.32, max(0.08, person.hair.length + spread * (other.weight - 0.47))),
+        part=mix(person.hair.part, other.hair.part),
+        volume=mix(person.hair.volume, other.hair.volume),
+        seed=seed,
+    )
+    return replace(
+        person, shape=shape, skin=skin, hair=hair, age=mix(person.age, other.age),
+        weight=mix(person.weight, other.weight), iris=blend(person.iris, other.iris),
+        african=mix(person.african, other.african), asian=mix(person.asian, other.asian),
+        caucasian=mix(person.caucasian, other.caucasian), cloth=blend(person.cloth, other.cloth),
+    )  # fmt: skip
 
 
 def soft_color(dice: Dice, saturation: float, low: float, high: float) -> Color:
