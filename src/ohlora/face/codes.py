@@ -40,7 +40,7 @@ class StyleCodes:
         self._style_bias = np.concatenate([state[f"{name}.bias"] for name in names])
 
     def __call__(self, label: Array) -> Array:
-        """label [1, L] -> [1, sum of 2 C over layers]: scale and shift of layer 0, of layer 1 ..."""
+        """label [1, L] -> [1, sum of 2 C]: scale and shift of layer 0, then of layer 1, ..."""
         x = self._z
         if self._label_weight is not None:
             x = np.concatenate([x, label @ self._label_weight], axis=1)

@@ -9,16 +9,15 @@ Same numbers as models/stylegan.py, less work:
 * The mapping net runs once per frame in numpy (codes.py); its styles enter the graph.
 * Convolutions run in bfloat16 where the CPU has it (AVX512-BF16 or AMX), else in float32.
 
-Folding the blur into the transposed convolution is not exact at the borders and costs more
-products; Winograd by hand and 2x2 convolutions per output phase were slower (docs/log.md).
+OpenVINO's own cache of compiled graphs is left off: it writes 84 MB or more per face, and reading
+it back took longer than compiling. Folding the blur into the transposed convolution is not exact
+at the borders and costs more products; Winograd by hand and 2x2 convolutions per output phase were
+slower (docs/log.md).
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from math import sqrt
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -34,8 +33,6 @@ from ohlora.face.latent import Z
 from ohlora.face.pixels import Pixels, to_pixels
 from ohlora.face.renderer import content_id, make_label
 from ohlora.models.generator_config import GeneratorConfig, Layer, layers
-
-log = logging.getLogger(__name__)
 
 EPS = 1e-8
 BLUR = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
@@ -59,70 +56,62 @@ class OpenVinoRenderer:
         *,
         precision: str | None = None,
         threads: int | None = None,
-        cache: Path | None = None,
     ) -> None:
         """`precision` None takes the best for this CPU; `threads` None takes all cores.
 
-        `cache` is the folder of compiled graphs (None: compile anew, about a second).
+        The graph is compiled at the first frame (1 to 2 s), so a face whose frames are all on
+        disk opens without it.
         """
-        core = ov.Core()
-        precision = precision or best_precision(core)
-        self.id = content_id(weights, z, psi, f"openvino-{precision}")
+        self._core = ov.Core()
+        self._precision = precision or best_precision(self._core)
+        self.id = content_id(weights, z, psi, f"openvino-{self._precision}")
         self.size = weights.config.resolution
         self.follows = weights.config.label_dim > 0
-        self._label_dim = weights.config.label_dim
+        self._weights, self._threads = weights, threads
         self._codes = StyleCodes(weights, z, psi)
-        limits = self._activation_limits(core, weights) if precision == "int8" else {}
-        graph = build_graph(weights.config, weights.state, limits)
-        self._compiled = compile_graph(core, graph, precision, threads, cache)
+        self._compiled: ov.CompiledModel | None = None
         self._lock = Lock()
 
     def image(self, expression: Expression) -> Array:
         """Float RGB [3, size, size], not clamped."""
-        styles = self._codes(make_label(expression, self._label_dim))
+        styles = self._codes(make_label(expression, self._weights.config.label_dim))
         with self._lock:
+            self._compiled = self._compiled or self._compile()
             return np.array(self._compiled([styles])[0][0], np.float32)
 
     def render(self, expression: Expression) -> Pixels:
         return to_pixels(self.image(expression))
 
-    def _activation_limits(self, core: ov.Core, weights: GeneratorWeights) -> dict[int, float]:
+    def _compile(self) -> ov.CompiledModel:
+        config, state = self._weights.config, self._weights.state
+        limits = self._activation_limits() if self._precision == "int8" else {}
+        graph = build_graph(config, state, limits)
+        return compile_graph(self._core, graph, self._precision, self._threads)
+
+    def _activation_limits(self) -> dict[int, float]:
         """Largest usual magnitude (99.99 %) of each convolution's input, over a few faces."""
-        probe = build_graph(weights.config, weights.state, probe=True)
-        compiled = compile_graph(core, probe, "f32", None, None)
+        config = self._weights.config
+        probe = build_graph(config, self._weights.state, probe=True)
+        compiled = compile_graph(self._core, probe, "f32", self._threads)
         limits: dict[int, float] = {}
         for level in CALIBRATION:
-            label = make_label(Expression(level, level, level), self._label_dim)
+            label = make_label(Expression(level, level, level), config.label_dim)
             outputs = compiled([self._codes(label)])
-            for index in range(1, weights.config.num_layers):
+            for index in range(1, config.num_layers):
                 seen = float(np.percentile(np.abs(outputs[index]), 99.99))
                 limits[index] = max(seen, limits.get(index, 0.0))
         return limits
 
 
 def compile_graph(
-    core: ov.Core, graph: ov.Model, precision: str, threads: int | None, cache: Path | None
+    core: ov.Core, graph: ov.Model, precision: str, threads: int | None
 ) -> ov.CompiledModel:
-    """Compile for the CPU. A cache that cannot be read or written costs time, nothing else."""
     # int8 layers are marked in the graph; what lies between them runs in the best precision.
     hint = best_precision(core) if precision == "int8" else precision
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    if cache is not None and _usable(cache):
-        try:
-            return core.compile_model(graph, "CPU", options | {"CACHE_DIR": str(cache)})
-        except RuntimeError as error:
-            log.warning("compiled graphs in %s cannot be used: %s", cache, error)
     return core.compile_model(graph, "CPU", options)
-
-
-def _usable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
 
 
 def build_graph(
