@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ohlora.synth.hair import STYLES
+from ohlora.synth.hairstyles import STYLES
 from ohlora.synth.labels import quality
 from ohlora.synth.parameters import Damage, from_dict, to_dict
 from ohlora.synth.sample import SHAPE, her, sample_face, sample_person, sample_scene, vary_person

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ def smoothstep(low: float, high: float, x: Tensor) -> Tensor:
 
 
 def unit(v: Tensor) -> Tensor:
-    return v / v.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    length: Tensor = v.norm(dim=-1, keepdim=True)
+    return v / length.clamp_min(1e-9)
 
 
 def rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
@@ -101,7 +103,7 @@ def triangles_of(quads: Ints) -> Ints:
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
-def subdivide(quads: Ints, count: int, smooth: bool) -> tuple[Ints, object]:
+def subdivide(quads: Ints, count: int, smooth: bool) -> tuple[Ints, Any]:
     """One step of quad subdivision as a constant matrix.
 
     quads [F, 4] over `count` points -> quads [4 F, 4], and a scipy matrix [count + E + F, count]
@@ -116,7 +118,7 @@ def subdivide(quads: Ints, count: int, smooth: bool) -> tuple[Ints, object]:
     edge_of = edge_of.reshape(faces, 4)
     keep = sparse.identity(count, format="csr")
 
-    def matrix(rows: Ints, columns: Ints, value: float, shape: tuple[int, int]) -> object:
+    def matrix(rows: Ints, columns: Ints, value: float, shape: tuple[int, int]) -> Any:
         return sparse.csr_matrix((np.full(len(rows), value), (rows, columns)), shape)
 
     face_rows = np.repeat(np.arange(faces), 4)

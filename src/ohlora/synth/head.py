@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,14 +152,14 @@ class Head:
         # Every asset vertex comes first in the stack; keep only those the part uses.
         used, new = np.unique(new, return_inverse=True)
         return Part(
-            self._sparse(points_from[used]),  # type: ignore[index]
+            self._sparse(points_from[used]),
             self._tensor(triangles_of(new.reshape(-1, 4)), torch.int32),
             self._tensor(triangles_of(new_uv), torch.int64),
-            self._tensor(uv_from @ data["uv"]),  # type: ignore[operator]
+            self._tensor(uv_from @ data["uv"]),
         )
 
-    def _sparse(self, matrix: object) -> Tensor:
-        coo = matrix.tocoo()  # type: ignore[attr-defined]
+    def _sparse(self, matrix: Any) -> Tensor:
+        coo = matrix.tocoo()
         index = torch.as_tensor(np.stack([coo.row, coo.col]).astype(np.int64))
         values = torch.as_tensor(coo.data.astype(np.float32))
         return torch.sparse_coo_tensor(
@@ -198,7 +199,7 @@ class Head:
 
     def _lid_line(self) -> Tensor:
         """[N] 0..1: 1 on the upper lash line, falling off over a millimetre."""
-        upper = self.lashes[self.lashes[:, 4] == 1][:, :2].unique()
+        upper = self.lashes[self.lashes[:, 4] == 1][:, :2].unique()  # type: ignore[no-untyped-call]
         near = torch.cdist(self.rest, self.base[upper]).amin(1)
         return torch.exp(-(((near - 0.0004).clamp_min(0) / 0.0009) ** 2))
 

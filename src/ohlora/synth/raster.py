@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Depth-buffer drawing of triangles and hair segments with NVIDIA Warp, on CPU and CUDA.
 
 Each pixel holds one 64-bit number, depth in the high half and the primitive's id in the low
@@ -20,7 +21,7 @@ wp.init()
 
 
 @wp.func
-def keep_nearest(buffer: wp.array(dtype=wp.int64), cell: int, depth: float, id: int):  # type: ignore
+def keep_nearest(buffer: wp.array(dtype=wp.int64), cell: int, depth: float, id: int):
     if depth > 0.0 and depth < 1.0:
         packed = (wp.int64(depth * 1.0e9) << wp.int64(32)) | wp.int64(id)
         wp.atomic_min(buffer, cell, packed)
@@ -28,12 +29,12 @@ def keep_nearest(buffer: wp.array(dtype=wp.int64), cell: int, depth: float, id: 
 
 @wp.kernel
 def draw_triangles(
-    points: wp.array(dtype=wp.vec3),  # type: ignore
-    triangles: wp.array(dtype=wp.vec3i),  # type: ignore
+    points: wp.array(dtype=wp.vec3),
+    triangles: wp.array(dtype=wp.vec3i),
     width: int,
     height: int,
     first_id: int,
-    buffer: wp.array(dtype=wp.int64),  # type: ignore
+    buffer: wp.array(dtype=wp.int64),
 ):
     i = wp.tid()
     a = points[triangles[i][0]]
@@ -60,13 +61,13 @@ def draw_triangles(
 
 @wp.kernel
 def draw_segments(
-    points: wp.array(dtype=wp.vec3),  # type: ignore
-    radius: wp.array(dtype=float),  # type: ignore
-    segments: wp.array(dtype=wp.vec2i),  # type: ignore
+    points: wp.array(dtype=wp.vec3),
+    radius: wp.array(dtype=float),
+    segments: wp.array(dtype=wp.vec2i),
     width: int,
     height: int,
     first_id: int,
-    buffer: wp.array(dtype=wp.int64),  # type: ignore
+    buffer: wp.array(dtype=wp.int64),
 ):
     i = wp.tid()
     a = points[segments[i][0]]

@@ -23,11 +23,13 @@ from ohlora.synth.brows import Front, make_brows, make_lashes
 from ohlora.synth.camera import aim
 from ohlora.synth.degrade import degrade
 from ohlora.synth.eyes import make_eyeball, paint_eyes, place_eyeballs
-from ohlora.synth.hair import STYLES, Scalp, grow
+from ohlora.synth.hair import grow
+from ohlora.synth.hairstyles import STYLES
 from ohlora.synth.head import Shape, load_head
 from ohlora.synth.labels import Labels, measure, reduce_classes
 from ohlora.synth.light import cast, irradiance, make_lamps
 from ohlora.synth.parameters import Face, Person, Scene
+from ohlora.synth.scalp import Scalp
 from ohlora.synth.shade import paint_strands, shade, tone_map
 from ohlora.synth.skin import paint_body, paint_mouth
 from ohlora.synth.strands import Strands

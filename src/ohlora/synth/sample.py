@@ -24,8 +24,8 @@ from ohlora.synth.parameters import (
 )
 
 SKIN: dict[str, Color] = {
-    "pale": (0.70, 0.47, 0.37),
-    "light": (0.64, 0.395, 0.285),
+    "pale": (0.62, 0.415, 0.32),
+    "light": (0.58, 0.36, 0.255),
     "medium": (0.50, 0.305, 0.21),
     "tan": (0.36, 0.205, 0.13),
     "dark": (0.17, 0.092, 0.057),
@@ -186,7 +186,8 @@ def sample_hair(dice: Dice, seed: int, woman: bool, race: str, age: float) -> Ha
     else:
         name = dice.choose({"black": 0.15, "dark brown": 0.25, "brown": 0.25, "auburn": 0.1,
                             "blonde": 0.2, "platinum": 0.05, **grey})  # fmt: skip
-    base = color(tuple(max(0.005, x * dice.uniform(0.85, 1.2)) for x in HAIR[name]))
+    shade = dice.uniform(0.85, 1.2)  # lighter or darker, hardly another hue
+    base = color(tuple(max(0.005, shade * x * dice.uniform(0.97, 1.03)) for x in HAIR[name]))
     if dice.chance(0.03):
         base = dice.random.choice(DYED)
     coily = race == "african" and dice.chance(0.6)
@@ -254,10 +255,10 @@ def sample_scene(seed: int, neutral: bool = False) -> Scene:
         light=Light(
             azimuth=dice.sign() * dice.uniform(15, 58),
             elevation=dice.uniform(20, 50),
-            key=dice.uniform(1.6, 2.15),
-            fill=dice.uniform(0.85, 1.25),
+            key=dice.uniform(1.5, 1.95),
+            fill=dice.uniform(0.8, 1.15),
             warmth=dice.normal(0, 0.5),
-            exposure=dice.uniform(0.98, 1.12),
+            exposure=dice.uniform(0.95, 1.08),
         ),
         background=Background(
             kind=dice.choose({"plain": 0.3, "gradient": 0.35, "blobs": 0.35}),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ohlora.synth.hair import STYLES
+from ohlora.synth.hairstyles import STYLES
 from ohlora.synth.parameters import Damage, Face, Scene
 from ohlora.synth.render import Renderer
 from ohlora.synth.sample import HAIR, her, sample_face, sample_person

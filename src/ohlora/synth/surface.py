@@ -85,9 +85,9 @@ def look(meshes: Meshes, strands: list[Strands], camera: Camera, inside_mouth: T
     strand_screen = camera.project(points)
     radius = torch.cat([s.radius.reshape(-1) for s in strands]) * camera.pixels_per_metre
     segments, first = [], 0
-    for s in strands:
-        segments.append(s.segments(first))
-        first += s.radius.numel()
+    for each in strands:
+        segments.append(each.segments(first))
+        first += each.radius.numel()
     pairs = torch.cat(segments).contiguous()
     buffer = DepthBuffer(size, device)
     buffer.triangles(screen, meshes.triangles)
