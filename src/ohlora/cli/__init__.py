@@ -12,7 +12,7 @@ import sys
 import typer
 
 from ohlora import __version__
-from ohlora.cli import chat, doctor, eval, face, memory, models, persona, serve, vision
+from ohlora.cli import chat, data, doctor, eval, face, memory, models, persona, serve, train, vision
 from ohlora.cli.output import complain
 from ohlora.errors import OhloraError
 
@@ -27,11 +27,13 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("chat")(chat.chat)
+app.add_typer(data.app, name="data")
 app.add_typer(eval.app, name="eval")
 app.add_typer(face.app, name="face")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(persona.app, name="persona")
+app.add_typer(train.app, name="train")
 app.add_typer(vision.app, name="vision")
 app.command("doctor")(doctor.doctor)
 

@@ -264,11 +264,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=EncoderConfig.steps)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(1)
-    config = EncoderConfig(steps=options.steps)
+    fit(EncoderConfig(steps=options.steps), options.data, options.lines, options.out)
 
-    data = encoder_data.load(options.data)
-    losses = Losses(data, options.lines, config)
+
+def fit(config: EncoderConfig, corpora: Path, lines: Path, out: Path) -> None:
+    """Train from the start and write the encoder's folder `out`."""
+    torch.set_num_threads(1)
+    data = encoder_data.load(corpora)
+    losses = Losses(data, lines, config)
     text = [*data.text, *losses.own_text() * 3]
     tokenizer = train_tokenizer(text, config.pieces, config.tokenizer_sample, config.seed)
     featurizer = Featurizer(tokenizer, config.buckets, config.runs)
@@ -276,7 +279,7 @@ def main() -> None:
     log.info("start vectors %s", list(vectors.shape))
     model = BagEncoder(featurizer, vectors, weights)
     train(model, losses, config)
-    publish(model, config, options.out, options.data, options.lines)
+    publish(model, config, out, corpora, lines)
 
 
 def publish(model: BagEncoder, config: EncoderConfig, out: Path, data: Path, lines: Path) -> None:
