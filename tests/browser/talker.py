@@ -50,7 +50,9 @@ class Talker:
         with self._lock:
             self.heard.append(prompt.user)
         if prompt.user == BROKEN:
-            raise EngineError("The model stumbled: try again.", "모델이 멈칫했어요. 다시 보내 주세요.")
+            raise EngineError(
+                "The model stumbled: try again.", "모델이 멈칫했어요. 다시 보내 주세요."
+            )
         answer = ANSWERS.get(prompt.user, f"응, {prompt.user[:40]} 그렇구나.")
         if prompt.memories:
             answer = f"아! {prompt.memories[0].strip('[]').split(': ')[1]} 잖아!"

@@ -52,7 +52,7 @@ export class Composer extends EventTarget {
     this.stopButton.addEventListener("click", () => this.dispatchEvent(new Event("stop")));
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing || this.stopButton.hidden) return;
-      if (document.querySelector("dialog[open], form.inline-edit")) return;
+      if (document.querySelector("dialog[open], .log form.inline-edit")) return;
       event.preventDefault();
       this.dispatchEvent(new Event("stop"));
     });
