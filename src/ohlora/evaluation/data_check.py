@@ -174,7 +174,8 @@ def line_problems(line: Line, facts: Sequence[Fact], slots: set[str]) -> Iterato
     if endings := polite(line.answer):
         yield problem("warning", "존댓말", endings[0])
     for wrong in contradictions(line.answer, facts):
-        if wrong.value in line.question:  # the user's own school, from a memory
+        memories = line.question.removesuffix(line.turn)
+        if wrong.value in memories:  # the user's own school
             continue
         yield problem("error", "contradiction", f"{wrong.fact}: {wrong.value}")
 

@@ -1,0 +1,73 @@
+"""`ohlora train`: what it shows and refuses before it trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
+
+from ohlora.cli.train import app
+from ohlora.errors import BadInput, CheckpointError
+from ohlora.paths import embedded
+from ohlora.persona import load_persona
+from ohlora.training.llm_data import Row
+from ohlora.training.preview import preview
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(embedded() / "llm" / "tokenizer.json"))
+
+
+def test_only_the_answer_and_its_end_carry_loss(tokenizer: Tokenizer) -> None:
+    (one,) = preview(tokenizer, [Row("나 내일 뭐 하지?", "카페 가잖아!", ("[내일 일정: 카페]",))])
+    assert one.text == (
+        "<bos>[내일 일정: 카페] 나 내일 뭐 하지? (답변 시작)⟦ 카페 가잖아! (답변 종료)<eos>⟧"
+    )
+    assert 0 < one.trained < one.tokens
+
+
+def test_a_row_without_an_answer_stops_the_training(tokenizer: Tokenizer) -> None:
+    with pytest.raises(BadInput, match="carries loss"):
+        preview(tokenizer, [Row("안녕", "")])
+
+
+def persona(folder: Path, *rows: dict[str, str]) -> Path:
+    (folder / "lines").mkdir()
+    (folder / "persona.toml").write_bytes((load_persona().folder / "persona.toml").read_bytes())
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "lines" / "own.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def invoke(folder: Path, *more: str):
+    corpus = folder / "ChatbotData.csv.xz"
+    corpus.touch()
+    arguments = ["llm", str(folder / "run"), "--chatbot-data", str(corpus), "--persona"]
+    return CliRunner().invoke(app, [*arguments, str(folder), "--preview-only", *more])
+
+
+def test_the_preview_shows_rows_and_trains_nothing(tmp_path: Path) -> None:
+    persona(tmp_path, {"q": "뭐 하지 그럼", "a": "산책하자!", "topic": "t"})
+    result = invoke(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "⟦ 산책하자! (답변 종료)<eos>⟧" in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_lines_without_answers_and_no_lines_are_refused(tmp_path: Path) -> None:
+    persona(tmp_path, {"q": "뭐 하지 그럼", "a": " ", "topic": "t"})
+    assert "have no answer" in str(invoke(tmp_path).exception)
+    (tmp_path / "lines" / "own.jsonl").write_text("")
+    assert "no line to train on" in str(invoke(tmp_path).exception)
+
+
+def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["llm", str(tmp_path / "run"), "--chatbot-data", str(tmp_path / "none.xz")]
+    )
+    assert isinstance(result.exception, CheckpointError)
+    assert "none.xz" in str(result.exception)
