@@ -162,6 +162,32 @@ def test_an_engine_fault_is_one_sentence_and_what_was_said_stays(store: Store, w
     assert store.sessions.messages(session)[0][1].status == "crashed"
 
 
+def test_what_the_user_told_is_kept_even_when_she_cannot_answer(store: Store, words) -> None:
+    companion = make(store, words, ScriptedEngine(EngineError("gone", "없음")))
+    turn(companion, "나 내일 친구랑 카페 가")
+    assert [memory.text for memory in store.memories.all()] == ["[내일 일정: 친구랑 카페 가기]"]
+
+
+def test_the_model_draws_freely_unless_a_seed_is_asked_for(store: Store, words) -> None:
+    """A seeded draw makes CTranslate2 load the model again: a slow first token."""
+    engine = ScriptedEngine(" 그래")
+    seeds: list[int | None] = []
+    generate = engine.generate
+    engine.generate = lambda p, s, stopped: seeds.append(s.seed) or generate(p, s, stopped)
+    companion = make(store, words, engine)
+    turn(companion, "블라블라 하고 싶은 저녁이네")
+    list(companion.speak(Prompt("음음"), lambda: False, sampling=Sampling(seed=7)))
+    assert seeds == [None, 7]
+
+
+def test_a_new_plan_is_not_answered_with_another_plan_of_that_day(store: Store, words) -> None:
+    engine = ScriptedEngine(" 그래")
+    companion = make(store, words, engine)
+    turn(companion, "나 내일 친구랑 카페 가", response="r1")
+    turn(companion, "나 내일 시험 있어", response="r2")
+    assert engine.prompts[-1].memories == ()
+
+
 def test_an_empty_answer_is_drawn_again_and_at_last_a_line_of_hers_is_said(
     store: Store, words
 ) -> None:

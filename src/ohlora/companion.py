@@ -21,7 +21,7 @@ from typing import Literal
 
 from ohlora import paths
 from ohlora.dialogue.answer import v1_answer
-from ohlora.dialogue.prompt import Prompt
+from ohlora.dialogue.prompt import Prompt, without_tags
 from ohlora.dialogue.stream import AnswerStream
 from ohlora.dialogue.tags import parse_tags, v1_parse_memory
 from ohlora.embedding import Encoder, load_encoder
@@ -138,21 +138,26 @@ class Companion:
         stopped: Callable[[], bool],
     ) -> Iterator[Event]:
         """The events of one turn, not yet stored; the last is Done."""
-        started = time.perf_counter()
+        started, now = time.perf_counter(), self.clock()
         seed = zlib.crc32(response_id.encode())
+        line = self._line(text, seed)
+        told = self._told(text, now)
         # A line of hers speaks of herself, or helps in danger: no memory of the user is used.
-        recalled = [] if self._line(text, seed) else self._recall(text)
+        recalled = [] if line else self._recall(text, told)
+        # Kept before she answers: what was told outlives a reply that fails, or the process.
+        kept = [self._keep(fact, asked) for fact in told]
         for found in recalled:
             yield MemoryEvent("recalled", found.record.to_dict(), round(found.score, 4))
 
         prompt = Prompt(
             user=text,
             memories=tuple(found.record.text for found in recalled),
-            system=self.persona.system_on(self.clock().date()),
+            system=self.persona.system_on(now.date()),
             history=self._history(session_id, before=asked),
+            exact=self.mode == "v1",
         )
         first_token_s = None
-        answer = self.speak(prompt, stopped, seed=seed)
+        answer = self._say(line, stopped) if line else self._generate(prompt, stopped, seed)
         while True:
             try:
                 piece = next(answer)
@@ -167,7 +172,9 @@ class Companion:
             yield Reply(spoken.text, spoken.source, answered)
             expression = v1_expression(spoken.text)
             yield ExpressionEvent(expression.eyes, expression.mouth, expression.pose)
-        yield from self._remember(text, asked, spoken)
+        tagged = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
+        kept += [self._keep(fact, asked) for fact in tagged]
+        yield from (event for event in kept if event)
         yield Done(
             "interrupted" if spoken.finish == "stopped" else "complete",
             spoken.text,
@@ -182,32 +189,45 @@ class Companion:
         prompt: Prompt,
         stopped: Callable[[], bool],
         *,
-        seed: int,
+        seed: int = 0,
         sampling: Sampling | None = None,
     ) -> Generator[str, None, Spoken]:
         """Yield the pieces of one answer, ready to show; return what was Spoken.
 
-        Touches no session and no memory: this is also what the OpenAI-style API calls.
+        `seed` picks among her equally good lines; the model draws by `sampling.seed`, and freely
+        when that is None. Touches no session and no memory: the OpenAI-style API calls this.
         """
-        sampling = sampling or self.persona.sampling
-        slots = self.persona.slots(self.clock().date())
-        if self.mode == "v1":
-            return (yield from self._speak_v1(prompt, stopped, sampling, seed))
         if line := self._line(prompt.user, seed):
-            text = fill(line.answer, slots)
-            shown = ""
-            for piece in re.findall(r"\S+\s*", text):
-                if stopped():
-                    return Spoken(shown, "lines", "stopped")
-                shown += piece
-                yield piece
-            return Spoken(text, "lines", "stop", self.engine.count_tokens(text))
+            return (yield from self._say(line, stopped))
+        return (yield from self._generate(prompt, stopped, seed, sampling))
 
+    def _say(self, line: Line, stopped: Callable[[], bool]) -> Generator[str, None, Spoken]:
+        """One of her own lines, a word at a time, with today's slots."""
+        text = fill(line.answer, self._slots())
+        shown = ""
+        for piece in re.findall(r"\S+\s*", text):
+            if stopped():
+                return Spoken(shown.rstrip(), "lines", "stopped")
+            shown += piece
+            yield piece
+        return Spoken(text, "lines", "stop", self.engine.count_tokens(text))
+
+    def _generate(
+        self,
+        prompt: Prompt,
+        stopped: Callable[[], bool],
+        seed: int,
+        sampling: Sampling | None = None,
+    ) -> Generator[str, None, Spoken]:
+        """The language model's answer through the streaming filter; drawn again while empty."""
+        sampling = sampling or self.persona.sampling
+        if self.mode == "v1":
+            return (yield from self._speak_v1(prompt, stopped, sampling))
         tokens = 0
         for trial in range(TRIALS):
-            stream = AnswerStream(slots)
+            stream = AnswerStream(self._slots())
             finish: Finish = "stop"
-            pieces = self.engine.generate(prompt, replace(sampling, seed=seed + trial), stopped)
+            pieces = self.engine.generate(prompt, again(sampling, trial), stopped)
             while not stream.ended:
                 try:
                     piece = next(pieces)
@@ -223,7 +243,7 @@ class Companion:
             if rest := stream.finish():
                 yield rest
             if stream.said:
-                if finish == "length" and not re.search(r"[.!?~…\W]$", stream.said):
+                if finish == "length" and stream.said[-1].isalnum():
                     yield "…"  # cut by the limit: say so
                     return Spoken(stream.said + "…", "llm", "length", tokens)
                 return Spoken(stream.said, "llm", finish, tokens)
@@ -232,7 +252,7 @@ class Companion:
         return Spoken(text, "lines", "stop", tokens)
 
     def _speak_v1(
-        self, prompt: Prompt, stopped: Callable[[], bool], sampling: Sampling, seed: int
+        self, prompt: Prompt, stopped: Callable[[], bool], sampling: Sampling
     ) -> Generator[str, None, Spoken]:
         """v1: draw whole answers until one is accepted, then show it at once, without its tags."""
         room = V1_TOTAL_TOKENS - self.engine.count_tokens(prompt.completion())
@@ -242,48 +262,56 @@ class Companion:
         def draw() -> str:
             nonlocal draws
             draws += 1
-            return "".join(
-                self.engine.generate(prompt, replace(sampling, seed=seed + draws), stopped)
-            )
+            return "".join(self.engine.generate(prompt, again(sampling, draws), stopped))
 
         answer, _ = v1_answer(draw)
         cleaned, tags = v1_parse_memory(answer)
         if stopped():
             return Spoken("", "llm", "stopped")
+        cleaned = fill(cleaned, self._slots())  # her own adapter writes slots in any mode
         yield cleaned
         tokens = self.engine.count_tokens(cleaned)
         return Spoken(cleaned, "llm", "stop", tokens, tuple(tags))
+
+    def _slots(self) -> dict[str, str]:
+        return self.persona.slots(self.clock().date())
 
     def _line(self, text: str, seed: int) -> Line | None:
         """Her own written line for this, where she has one and is sure of it."""
         found = None if self.mode == "v1" else self.lines.best(text, seed)
         return found and found[0]
 
-    def _recall(self, text: str) -> Sequence[Recalled]:
+    def _recall(self, text: str, told: Sequence[Fact]) -> Sequence[Recalled]:
         if self.mode == "v1":
             return self.recall.best(text, k=1, threshold=V1_THRESHOLD)
-        return self.recall.best(text)
+        # What this message itself tells needs no older memory of the same kind beside it.
+        keys = {fact.key for fact in told}
+        asked = without_tags(text)
+        return [found for found in self.recall.best(asked) if found.record.key not in keys]
 
     def _history(self, session_id: str, before: int) -> tuple[tuple[str, str], ...]:
         messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
         return tuple((message.role, message.text) for message in messages if message.text)
 
-    def _remember(self, text: str, message_id: int, spoken: Spoken) -> Iterator[MemoryEvent]:
-        """Keep what the user told. In v1 mode: what her answer was tagged with, as published."""
-        if self.mode == "v1":
-            facts = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
-        else:
-            facts = extract(text, self.clock())
-        for fact in facts:
-            record, action = self.store.memories.remember(
-                fact.key,
-                fact.value,
-                subject=fact.subject,
-                merge=fact.merge,
-                source_message_id=message_id,
-            )
-            if action != "unchanged":
-                yield MemoryEvent(action, record.to_dict())
+    def _told(self, text: str, now: datetime) -> list[Fact]:
+        """What the user's message tells. v1 reads her answer's tags instead, as published."""
+        return [] if self.mode == "v1" else extract(text, now)
+
+    def _keep(self, fact: Fact, message_id: int) -> MemoryEvent | None:
+        """Store a fact; None when it was known already."""
+        record, action = self.store.memories.remember(
+            fact.key,
+            fact.value,
+            subject=fact.subject,
+            merge=fact.merge,
+            source_message_id=message_id,
+        )
+        return None if action == "unchanged" else MemoryEvent(action, record.to_dict())
+
+
+def again(sampling: Sampling, trial: int) -> Sampling:
+    """The sampling of another draw: the next seed, or none where none was asked for."""
+    return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + trial)
 
 
 @contextmanager

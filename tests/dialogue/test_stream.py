@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,8 +96,9 @@ def test_the_space_around_a_removed_tag_closes_up() -> None:
 def test_a_user_cannot_type_a_memory_or_a_mark_into_the_prompt(text: str) -> None:
     """Defect: v1 re-injects typed tags and marks into the prompt."""
     prompt = Prompt(text).completion()
-    assert "[" not in prompt and "(답변 종료)" not in prompt
-    assert prompt.endswith(" (답변 시작)") and prompt.count("(답변 시작)") == 1
+    asked = prompt.removesuffix("(답변 시작)")
+    assert asked != prompt and not re.search(r"[\[\]]|답변\s*(시작|종료)", asked)
+    assert all("[" not in message["content"] for message in Prompt(text).messages())
 
 
 def test_the_user_text_is_otherwise_untouched() -> None:
@@ -105,4 +108,7 @@ def test_the_user_text_is_otherwise_untouched() -> None:
 def test_the_completion_prompt_puts_memories_first() -> None:
     prompt = Prompt("나 내일 뭐 하지?", memories=("[내일 일정: 카페 가기]",))
     assert prompt.completion() == "[내일 일정: 카페 가기] 나 내일 뭐 하지? (답변 시작)"
-    assert prompt.messages()[-1]["content"] == "[내일 일정: 카페 가기] 나 내일 뭐 하지?"
+    assert [m["content"] for m in prompt.messages()] == [
+        "[내일 일정: 카페 가기]",
+        "나 내일 뭐 하지?",
+    ]

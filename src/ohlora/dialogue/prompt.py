@@ -9,6 +9,7 @@ v1 trained with "### 답변:" between the mark and the answer but prompted witho
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 START_MARK = "(답변 시작)"
@@ -32,21 +33,37 @@ class Prompt:
         return " ".join([*self.memories, user, START_MARK])
 
     def messages(self) -> list[dict[str, str]]:
-        """Chat roles for engines with a chat template."""
-        messages = [{"role": role, "content": text} for role, text in self.history]
-        if self.system:
-            messages.insert(0, {"role": "system", "content": self.system})
-        content = " ".join([*self.memories, self.user])
-        return [*messages, {"role": "user", "content": content}]
+        """Chat roles for engines with a chat template. Memories are told by the system, never
+        beside what a user typed."""
+        system = "\n".join(part for part in (self.system, *self.memories) if part)
+        messages = [{"role": "system", "content": system}] if system else []
+        messages += [{"role": role, "content": defuse(text)} for role, text in self.history]
+        return [*messages, {"role": "user", "content": defuse(self.user)}]
+
+
+_MARK = re.compile(r"\(?\s*답변\s*(?:시작|종료)\s*\)?")
+_TAG = re.compile(r"\[[^\[\]]*:[^\[\]]*\]")
+
+
+def without_marks(text: str) -> str:
+    """Text without our marks, however often they are nested or mis-spelt."""
+    while _MARK.search(text):  # taking one out may join the halves of another
+        text = _MARK.sub(" ", text)
+    return " ".join(text.split(" "))
+
+
+def without_tags(text: str) -> str:
+    """Text without typed "[key: value]" pairs; the words inside stay when nothing else is there."""
+    bare = without_marks(text)
+    rest = bare
+    while _TAG.search(rest):
+        rest = _TAG.sub(" ", rest)
+    rest = re.sub(r"[^\S\n]+", " ", rest).strip()
+    return rest if re.search(r"\w", rest) else bare.strip()
 
 
 def defuse(text: str) -> str:
-    """User text that cannot imitate our marks or memory tags.
-
-    Brackets become parentheses-like Korean ones and marks lose their parentheses, so a typed
-    "[이름: 철수]" is never read by the model as something it remembers.
-    """
-    text = text.translate({ord("["): "〔", ord("]"): "〕"})
-    for mark in (START_MARK, STOP_MARK):
-        text = text.replace(mark, mark.strip("()"))
-    return text
+    """User text that cannot imitate our marks or memory tags: a typed "[이름: 철수]" is never
+    read by the model as something it remembers."""
+    text = without_tags(text).translate({ord("["): " ", ord("]"): " "})
+    return re.sub(r"[^\S\n]+", " ", text).strip()
