@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(engine):
 
 def test_an_unknown_spec_names_the_known_ones():
     for spec in ("", "gpt", "hf:", "openai:", "embedded:"):
-        with pytest.raises(BadInput, match="hf:DIR"):
+        with pytest.raises(BadInput, match="hf:BASE"):
             load_engine(spec)
 
 

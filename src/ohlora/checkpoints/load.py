@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ohlora.checkpoints.tensors import Tensor, open_tensors
+from ohlora.checkpoints.tensors import TensorFile, open_tensors
 from ohlora.errors import CheckpointError
 from ohlora.models.generator_config import (
     VARIANTS,
@@ -59,7 +59,7 @@ def load_state_dict(path: Path, part: str = "") -> dict[str, NDArray[Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch remarks on odd pickle protocols
         opened = open_tensors(path, part)
-    return {key: _array(path, opened.read(key), t) for key, t in opened.tensors.items()}
+    return {key: read_array(opened, key) for key in opened.tensors}
 
 
 def load_generator(path: Path, variant: str | None = None) -> GeneratorWeights:
@@ -107,16 +107,18 @@ def _check_file(path: Path) -> None:
     )
 
 
-def _array(path: Path, raw: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
+def read_array(opened: TensorFile, key: str) -> NDArray[Any]:
+    """One tensor of an opened file; bfloat16 widens to float32. Raises CheckpointError."""
+    tensor, raw = opened.tensors[key], opened.read(key)
     if tensor.dtype == "BF16":
         wide = raw.view(np.uint16).astype(np.uint32) << 16
         return wide.view(np.float32).reshape(tensor.shape)
     if tensor.dtype not in NUMPY:
         raise CheckpointError(
-            path,
-            f"expected numbers numpy knows, found {tensor.dtype} in {tensor.key}: "
+            opened.path,
+            f"expected numbers numpy knows, found {tensor.dtype} in {key}: "
             "convert the file to float32.",
-            f"{tensor.key}의 {tensor.dtype} 형식은 읽을 수 없어요. float32로 바꿔 주세요.",
+            f"{key}의 {tensor.dtype} 형식은 읽을 수 없어요. float32로 바꿔 주세요.",
         )
     return raw.view(NUMPY[tensor.dtype]).reshape(tensor.shape)
 

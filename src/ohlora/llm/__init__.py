@@ -1,9 +1,13 @@
 """Language models behind one protocol.
 
-embedded          Gemma 3 270M + her adapter, int8 on the CPU (CTranslate2); no torch
-embedded:ADAPTER  the same base with the LoRA adapter in a folder
-hf:DIR[+ADAPTER]  any Hugging Face causal LM, CPU or CUDA (needs the torch extra)
-openai:URL#MODEL  any OpenAI-style server: vLLM, Ollama, llama.cpp
+embedded              Gemma 3 270M + her adapter, int8 on the CPU (CTranslate2); no torch
+embedded:ADAPTER      the same base with the LoRA adapter in a folder
+auto:BASE[+ADAPTER]   on CUDA in bfloat16 where there is one, else on the CPU in int8
+int8:BASE[+ADAPTER]   a GPT-NeoX such as Polyglot-Ko, int8 on the CPU (CTranslate2)
+hf:BASE[+ADAPTER]     any Hugging Face causal LM, CPU or CUDA (needs the torch extra)
+openai:URL#MODEL      any OpenAI-style server: vLLM, Ollama, llama.cpp
+
+BASE and ADAPTER are folders or catalog ids (`ohlora models list`); source.py says what may follow.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ def load_engine(spec: str = "embedded", *, progress: Progress | None = None) -> 
         from ohlora.llm.ct2 import load_embedded
 
         return load_embedded(progress, Path(rest).expanduser() if rest else None)
+    if kind == "auto" and rest:
+        return load_engine(f"{fitting_runtime(rest)}:{rest}", progress=progress)
+    if kind == "int8" and rest:
+        from ohlora.llm.int8 import load_int8
+
+        return load_int8(rest, progress)
     if kind == "hf" and rest:
         from ohlora.llm.hf import load_hf
 
@@ -35,8 +45,24 @@ def load_engine(spec: str = "embedded", *, progress: Progress | None = None) -> 
         from ohlora.llm.openai import OpenAIEngine
 
         return OpenAIEngine.from_spec(rest)
-    forms = '"embedded", "embedded:ADAPTER_DIR", "hf:DIR[+ADAPTER_DIR]" or "openai:URL#MODEL"'
+    forms = "embedded[:ADAPTER], auto:, int8: or hf:BASE[+ADAPTER], openai:URL#MODEL"
     raise BadInput(
         f"There is no language model {spec!r}: use {forms}.",
         f"{spec!r} 언어 모델을 몰라요. {forms} 가운데 하나로 적어 주세요.",
     )
+
+
+def fitting_runtime(source: str) -> str:
+    """ "hf" where PyTorch sees a GPU or the model is no GPT-NeoX, else "int8"."""
+    from ohlora.llm.source import read_source
+
+    neox = read_source(source).config().get("model_type") == "gpt_neox"
+    return "int8" if neox and not _has_cuda() else "hf"
+
+
+def _has_cuda() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ohlora.checkpoints.load import load_state_dict
 from ohlora.errors import CheckpointError
 
 Array = NDArray[np.float32]
@@ -46,9 +47,6 @@ def adapter_digest(folder: Path) -> str:
 
 def read_adapter(folder: Path) -> Adapter:
     """Read adapter_config.json and adapter_model.safetensors. Raises CheckpointError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     digest = adapter_digest(folder)
     try:
         settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
@@ -58,10 +56,7 @@ def read_adapter(folder: Path) -> Adapter:
     for key in ("rank_pattern", "alpha_pattern", "use_dora", "modules_to_save"):
         if settings.get(key):
             raise _bad(folder, f"it uses {key}, which this reader does not know")
-    try:
-        tensors = load_file(folder / "adapter_model.safetensors")
-    except SafetensorError as error:
-        raise _bad(folder, f"adapter_model.safetensors is damaged ({error})") from error
+    tensors = load_state_dict(folder / "adapter_model.safetensors")
 
     halves: dict[str, dict[str, Array]] = {}
     for name, tensor in tensors.items():
@@ -85,17 +80,20 @@ def read_adapter(folder: Path) -> Adapter:
 
 def merge(tensors: Mapping[str, Array], adapter: Adapter) -> dict[str, Array]:
     """The base with the adapter folded in, in float32. Raises CheckpointError on a misfit."""
-    merged = dict(tensors)
-    for name, (a, b) in adapter.pairs.items():
-        base = tensors.get(name)
-        if base is None or base.shape != (b.shape[0], a.shape[1]):
-            found = "no such weight" if base is None else f"one of {list(base.shape)}"
-            raise _bad(
-                adapter.path,
-                f"it changes {name} of shape {[b.shape[0], a.shape[1]]}, the base has {found}",
-            )
-        merged[name] = base + adapter.scale * (b @ a)
-    return merged
+    merged = {name: join(name, tensors.get(name), adapter) for name in adapter.pairs}
+    return {**tensors, **merged}
+
+
+def join(name: str, base: Array | None, adapter: Adapter) -> Array:
+    """One base weight with its pair folded in. Raises CheckpointError on a misfit."""
+    a, b = adapter.pairs[name]
+    if base is None or base.shape != (b.shape[0], a.shape[1]):
+        found = "no such weight" if base is None else f"one of {list(base.shape)}"
+        raise _bad(
+            adapter.path,
+            f"it changes {name} of shape {[b.shape[0], a.shape[1]]}, the base has {found}",
+        )
+    return base + adapter.scale * (b @ a)
 
 
 def _bad(folder: Path, reason: str) -> CheckpointError:

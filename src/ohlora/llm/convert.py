@@ -32,7 +32,7 @@ def write_ct2(
     `tokens` name the embedding's rows; "<bos>", "<eos>" and "<unk>" must be among them.
     quantization None keeps float32. Raises OSError when the disk is full.
     """
-    with _no_torch():
+    with no_torch():
         from ctranslate2.specs import common_spec, transformer_spec
 
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
@@ -103,7 +103,7 @@ def _norm(spec: Any, weight: Array) -> None:
 
 
 @contextmanager
-def _no_torch() -> Iterator[None]:
+def no_torch() -> Iterator[None]:
     """While this is open, `import torch` finds nothing (unless it was imported before)."""
     hidden = [name for name in ("torch", "transformers") if name not in sys.modules]
     sys.modules.update({name: None for name in hidden})  # type: ignore[misc]

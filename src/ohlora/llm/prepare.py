@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ohlora.errors import CheckpointError, OhloraError, StoreError
 from ohlora.llm.adapter import adapter_digest, merge, read_adapter
@@ -65,19 +65,23 @@ def prepare(
 
 
 def make_once(
-    target: Path, needed: int, write: Callable[[Path], dict[str, object]], progress: Progress
+    target: Path,
+    needed: int,
+    write: Callable[[Path], dict[str, object]],
+    progress: Progress,
+    current: Callable[[dict[str, Any]], bool] = lambda manifest: True,
 ) -> Path:
     """target, made by `write` into an empty folder unless a whole one is there already.
 
-    `needed` bytes must be free; what `write` returns goes into the manifest. Raises StoreError,
-    and what `write` raises.
+    `needed` bytes must be free; what `write` returns goes into the manifest, by which `current`
+    says whether a folder is still the wanted one. Raises StoreError, and what `write` raises.
     """
-    if is_ready(target, progress):
+    if is_ready(target, progress, current):
         return target
     with _disk_errors(target.parent, needed):
         target.parent.mkdir(exist_ok=True)
         with _locked(target.parent / "llm.lock", progress):
-            if not is_ready(target, progress):  # another process may have been faster
+            if not is_ready(target, progress, current):  # another process may have been faster
                 _make(target, needed, write, progress)
     return target
 
@@ -89,22 +93,29 @@ def model_hash(adapter: Path, tokenizer: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def is_ready(folder: Path, progress: Progress) -> bool:
+def is_ready(
+    folder: Path,
+    progress: Progress,
+    current: Callable[[dict[str, Any]], bool] = lambda manifest: True,
+) -> bool:
     """Whether folder holds a whole model. A damaged one is named through progress."""
     if not folder.is_dir():
         return False
     try:
-        check(folder)
+        if not current(check(folder)):
+            return False
     except CheckpointError as error:
         progress(f"making the model again: {error}", 0.0)
         return False
     return True
 
 
-def check(folder: Path) -> None:
-    """Compare every file with the manifest. Raises CheckpointError naming what differs."""
+def check(folder: Path) -> dict[str, Any]:
+    """The manifest, with which every file was compared. Raises CheckpointError on a difference."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(
+            (folder / "manifest.json").read_text(encoding="utf-8")
+        )
         files = {name: (int(size), int(crc)) for name, (size, crc) in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder / "manifest.json", "missing or unreadable") from error
@@ -115,6 +126,7 @@ def check(folder: Path) -> None:
             raise _damaged(path, f"want {size:,} bytes, found {found:,}")
         if _crc32(path) != crc:
             raise _damaged(path, "its content changed on disk")
+    return manifest
 
 
 def _make(
