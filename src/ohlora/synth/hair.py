@@ -62,8 +62,8 @@ def clothe(
     tight = hair.clump * (0.6 + 0.4 * uniform(count))[:, None, None] * along[None, :, None]
     points = guides[guide] + (roots.points - guide_roots.points[guide])[:, None] * (1 - tight)
     # Fly-aways: a few strands leave the lock, all of them a little.
-    frizz = (0.0004 + 0.007 * hair.mess) * (0.4 if hair.style == "crop" else 1.0)
-    frizz = frizz * (1 + 3.0 * (uniform(count, 1, 1) > 0.94))
+    wild = (0.0004 + 0.007 * hair.mess) * (0.4 if hair.style == "crop" else 1.0)
+    frizz = wild * (1 + 3.0 * (uniform(count, 1, 1) > 0.94))
     phase = along[None, :, None] * (6 + 8 * uniform(count, 1, 1)) + 6.28 * uniform(count, 1, 3)
     points = points + frizz * along[None, :, None] * (
         2.0 * normal(count, 1, 3) + 0.7 * normal(count, 1, 3) * torch.sin(phase)
