@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Literal
 
 from ohlora import paths
-from ohlora.dialogue.answer import v1_answer
+from ohlora.dialogue.answer import UNANSWERED, v1_answer
 from ohlora.dialogue.prompt import Prompt, without_tags
 from ohlora.dialogue.stream import AnswerStream
 from ohlora.dialogue.tags import parse_tags, v1_parse_memory
@@ -41,6 +41,7 @@ from ohlora.text import clean_user_text
 TRIALS = 4  # draws before a fallback line, when a draw says nothing at all
 HISTORY = 12  # messages a chat model is shown
 V1_TOTAL_TOKENS = 80  # v1 limits prompt and answer together
+V1_SAMPLING = Sampling(temperature=0.6, top_k=50, top_p=1.0)
 V1_THRESHOLD = 0.6
 MODES = ("default", "v1")
 INTERNAL = (
@@ -66,7 +67,8 @@ class Companion:
     """She. Thread-safe: turns of different sessions may run at once.
 
     mode "default" streams, recalls by a calibrated threshold and remembers what the user said;
-    mode "v1" keeps the published prompt, filter, memory choice and tags.
+    mode "v1" keeps the published prompt, sampling, filter, memory choice and tags; it uses no
+    written lines.
     """
 
     def __init__(
@@ -220,9 +222,9 @@ class Companion:
         sampling: Sampling | None = None,
     ) -> Generator[str, None, Spoken]:
         """The language model's answer through the streaming filter; drawn again while empty."""
-        sampling = sampling or self.persona.sampling
         if self.mode == "v1":
-            return (yield from self._speak_v1(prompt, stopped, sampling))
+            return (yield from self._speak_v1(prompt, stopped, sampling or V1_SAMPLING))
+        sampling = sampling or self.persona.sampling
         tokens = 0
         for trial in range(TRIALS):
             stream = AnswerStream(self._slots())
@@ -255,8 +257,9 @@ class Companion:
         self, prompt: Prompt, stopped: Callable[[], bool], sampling: Sampling
     ) -> Generator[str, None, Spoken]:
         """v1: draw whole answers until one is accepted, then show it at once, without its tags."""
+        prompt = replace(prompt, exact=True)
         room = V1_TOTAL_TOKENS - self.engine.count_tokens(prompt.completion())
-        sampling = replace(sampling, max_new_tokens=max(1, room), repetition_penalty=1.0)
+        sampling = replace(sampling, max_new_tokens=max(0, room), repetition_penalty=1.0)
         draws = 0
 
         def draw() -> str:
@@ -264,12 +267,13 @@ class Companion:
             draws += 1
             return "".join(self.engine.generate(prompt, again(sampling, draws), stopped))
 
-        answer, _ = v1_answer(draw)
+        answer = v1_answer(draw)[0] if room > 0 else UNANSWERED  # v1 drew thirty empty answers
         cleaned, tags = v1_parse_memory(answer)
         if stopped():
             return Spoken("", "llm", "stopped")
         cleaned = fill(cleaned, self._slots())  # her own adapter writes slots in any mode
-        yield cleaned
+        if cleaned:
+            yield cleaned
         tokens = self.engine.count_tokens(cleaned)
         return Spoken(cleaned, "llm", "stop", tokens, tuple(tags))
 
@@ -283,7 +287,7 @@ class Companion:
 
     def _recall(self, text: str, told: Sequence[Fact]) -> Sequence[Recalled]:
         if self.mode == "v1":
-            return self.recall.best(text, k=1, threshold=V1_THRESHOLD)
+            return self.recall.best(text, k=1, threshold=V1_THRESHOLD, by_day=False)
         # What this message itself tells needs no older memory of the same kind beside it.
         keys = {fact.key for fact in told}
         asked = without_tags(text)
@@ -318,29 +322,34 @@ def again(sampling: Sampling, trial: int) -> Sampling:
 def load_companion(
     *,
     persona: str = "ohlora",
-    engine: str = "embedded",
-    encoder: str = "embedded",
-    face: str = "embedded",
-    mode: str = "default",
+    engine: str | None = None,
+    encoder: str | None = None,
+    face: str | None = None,
+    mode: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Companion]:
-    """Open the store and load the models named by their specs; close the store at the end.
+    """Open the store and load the models; close both at the end.
 
-    Raises StoreError, CheckpointError, UnknownPersona, BadInput.
+    What is not given is what the persona's [models] says, and "embedded" where it says nothing.
+    Raises StoreError, CheckpointError, UnknownPersona, BadInput, EngineError.
     """
     pack = load_persona(persona)
     store = open_store(paths.home() / "ohlora.db", persona=pack.id)
     try:
         store.recover()  # answers that a killed process left unfinished
-        words = load_encoder(encoder)
-        yield Companion(
+        words = load_encoder(encoder or pack.models.encoder)
+        companion = Companion(
             pack,
             store,
-            load_engine(engine, progress=progress),
+            load_engine(engine or pack.models.engine, progress=progress),
             words,
             load_lines(pack.folder, words),
-            load_face(face),
-            mode=mode,
+            load_face(face or pack.models.face),
+            mode=mode or pack.models.mode,
         )
+        try:
+            yield companion
+        finally:
+            companion.face.close()
     finally:
         store.close()

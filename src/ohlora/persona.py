@@ -1,6 +1,6 @@
 """Persona packs: who speaks. One folder each.
 
-    persona.toml     id, name, born, greeting, system prompt, sampling
+    persona.toml     id, name, born, greeting, system prompt, sampling, models of its own
     lines/*.jsonl    her own written lines: {"q", "a", "topic", "split"}
 
 Packs come with ohlora-embedded (the default, "ohlora") and from OHLORA_HOME/personas/.
@@ -25,6 +25,16 @@ SEASONS = "겨울", "봄", "여름", "가을"  # by (month % 12) // 3
 
 
 @dataclass(frozen=True)
+class Models:
+    """What a persona runs on, as load_engine, load_encoder, load_face and Companion read it."""
+
+    engine: str = "embedded"
+    encoder: str = "embedded"
+    face: str = "embedded"
+    mode: str = "default"
+
+
+@dataclass(frozen=True)
 class Persona:
     """One persona pack, read and checked."""
 
@@ -39,6 +49,7 @@ class Persona:
     license: str = ""
     born: date | None = None
     first_year: int | None = None
+    models: Models = Models()
     own_words: tuple[str, ...] = ()  # that name her life: no other persona may say them
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -96,6 +107,7 @@ def load_persona(name: str = DEFAULT) -> Persona:
             license=raw.get("license", ""),
             born=raw.get("born"),
             first_year=raw.get("first_year"),
+            models=read_models(raw.get("models", {}), folder),
             own_words=tuple(raw.get("own_words", ())),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -112,6 +124,22 @@ def load_persona(name: str = DEFAULT) -> Persona:
         raise CheckpointError(
             file, f"has a wrong value ({error}); mend it.", f"잘못된 값이 있어요({error})."
         ) from error
+
+
+def read_models(table: dict[str, str], folder: Path) -> Models:
+    """The table [models]: "./" at the beginning of a path is the pack's own folder.
+
+    Raises TypeError for what is no such table.
+    """
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise TypeError(f"[models] wants texts, found {table}")
+    here = f"{folder.resolve()}/"
+
+    def placed(spec: str) -> str:
+        # A path begins the text or follows ":", "+" or "=": "hf:./base+./adapter".
+        return re.sub(r"(?<![^:+=])\./", lambda _: here, spec)
+
+    return Models(**{key: placed(spec) for key, spec in table.items()})
 
 
 def find_packs() -> Iterator[tuple[str, Path]]:

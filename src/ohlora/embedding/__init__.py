@@ -1,13 +1,13 @@
 """Sentence encoders: text to unit vectors whose cosine says how alike two sentences are.
 
 load_encoder("embedded")     the static encoder of ohlora-embedded, no torch
-load_encoder("sbert:DIR")    a sentence-transformers folder, such as the published S-BERT
+load_encoder("sbert:DIR")    a sentence-transformers folder or a catalog id of one: "sbert:sbert"
+                             is the published S-BERT
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -38,9 +38,10 @@ def load_encoder(spec: str = "embedded") -> Encoder:
 
         return load_static(embedded() / "encoder")
     if kind == "sbert" and place:
+        from ohlora.checkpoints.named import path_of
         from ohlora.embedding.sbert import load_sbert
 
-        return load_sbert(Path(place).expanduser())
+        return load_sbert(path_of(place))
     raise BadInput(
         f"There is no sentence encoder {spec!r}: use 'embedded' or 'sbert:DIR'.",
         f"{spec!r} 문장 인코더가 없어요. 'embedded'나 'sbert:폴더'를 써 주세요.",

@@ -1,6 +1,8 @@
 """One string names a face: "embedded", "pack:DIR" or "generator:FILE;z=FILE[;option=value]".
 
-Options of a generator: runtime=openvino|torch, psi=0..1, grid=4x5x7 (levels of eyes, mouth, pose).
+FILE is a path or a catalog id: generator:stylegan-v3-generator;z=z-vector is v1's face.
+Options of a generator: runtime=openvino|torch, psi=0..1, grid=4x5x7 (levels of eyes, mouth, pose),
+noise=0..1 (v1: 0.15).
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def load_face(spec: str = "embedded") -> Lattice:
 
 def _generator_face(rest: str) -> Lattice:
     from ohlora.checkpoints.load import load_generator
+    from ohlora.checkpoints.named import path_of
     from ohlora.face.latent import load_z
     from ohlora.face.rendered import GENERATOR_AXES, RenderedFrames
     from ohlora.face.renderer import make_renderer
@@ -49,8 +52,8 @@ def _generator_face(rest: str) -> Lattice:
         axes = make_axes(options["grid"]) if "grid" in options else GENERATOR_AXES
     except ValueError as error:
         raise _bad_options(rest) from error
-    weights = load_generator(Path(file).expanduser())
-    z = load_z(Path(options["z"]).expanduser(), weights.config.w_dim)
+    weights = load_generator(path_of(file))
+    z = load_z(path_of(options["z"]), weights.config.w_dim)
     renderer = make_renderer(weights, z, psi=psi, runtime=options.get("runtime", "openvino"))
     frames = RenderedFrames(renderer, axes)
     frames.draw_ahead()

@@ -52,13 +52,18 @@ class Recall:
         self._change = 0  # the last change of the store's history that is in the table
         self._today: date | None = None  # the day its texts were written for
 
-    def best(self, prompt: str, k: int = 2, threshold: float | None = None) -> Sequence[Recalled]:
+    def best(
+        self, prompt: str, k: int = 2, threshold: float | None = None, *, by_day: bool = True
+    ) -> Sequence[Recalled]:
         """Up to k memories with a score of at least threshold (default: the encoder's), best first.
 
-        A prompt that names a day ("토요일에 뭐 하지?") recalls no memory of another day.
+        A prompt that names a day ("토요일에 뭐 하지?") recalls no memory of another day; v1 knew
+        no days (by_day False).
         """
-        now = self.store.clock()
-        prompt, days = name_days(prompt[:PROMPT_CHARACTERS], now.date())
+        now, days = self.store.clock(), list[When]()
+        prompt = prompt[:PROMPT_CHARACTERS]
+        if by_day:
+            prompt, days = name_days(prompt, now.date())
         with self._lock:
             self._follow(now)
             if not self._table.records:
