@@ -59,6 +59,16 @@ class Case:
                 state[key] = filled(self.spec["seed_prefix"] + key, tuple(shape), fill)
         return state
 
+    @property
+    def whole_state(self) -> dict[str, Array]:
+        """`state` with the blur kernels, in key order: a complete StyleGAN checkpoint."""
+        row = np.float32([1, 2, 1])
+        blur = np.outer(row, row)[None, None] / 16
+        return {
+            key: self.state[key] if key in self.state else blur.repeat(shape[0], axis=0)
+            for key, shape in self.shapes.items()
+        }
+
     def input(self, name: str) -> Array:
         row = self.spec["meta"]["inputs"][name]
         shape = tuple(row["shape"])

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from golden.fill import Case, load_case
+from ohlora.checkpoints.load import GeneratorWeights
 from ohlora.models.generator_config import VARIANTS, tensor_shapes
 from ohlora.models.stylegan import Generated, Generator
 
@@ -35,12 +36,7 @@ def case(golden_dir: Path, variant: str) -> Case:
 def generator(case: Case, variant: str) -> Iterator[Generator]:
     with torch.device("meta"):
         generator = Generator(VARIANTS[variant])
-    blurs = {key for key in case.keys if key.endswith("blur.kernel")}
-    row = np.float32([1, 2, 1])
-    state = {key: torch.from_numpy(value) for key, value in case.state.items()}
-    for key in blurs:
-        kernel = torch.from_numpy(np.outer(row, row) / 16)
-        state[key] = kernel.repeat(case.shapes[key][0], 1, 1, 1)
+    state = {key: torch.from_numpy(value) for key, value in case.whole_state.items()}
     generator.load_state_dict(state, assign=True)
     with torch.no_grad():
         yield generator.eval()
@@ -113,3 +109,20 @@ def test_mean_style_after_one_training_forward_matches(case: Case, generator: Ge
     generator.eval()
     generator.truncation.w_avg.copy_(before)
     assert_close(after, case.arrays["w_avg_after_one_train_forward"], 1e-5)
+
+
+def test_openvino_draws_what_the_reference_draws(case: Case, variant: str) -> None:
+    import openvino as ov
+
+    from ohlora.face.codes import StyleCodes
+    from ohlora.face.openvino import build_graph, compile_graph
+
+    config = VARIANTS[variant]
+    weights = GeneratorWeights(Path(variant), config, case.whole_state)
+    label = case.input("label")[1:] if config.label_dim else np.zeros((1, 0), np.float32)
+    styles = StyleCodes(weights, case.input("z")[1])(label)
+    graph = build_graph(config, weights.state)
+    image = compile_graph(ov.Core(), graph, "f32", None)([styles])[0]
+    for view, part in {"crop_center16": slice(120, 136), "crop_corner16": slice(16)}.items():
+        want = case.arrays[f"plain.{view}"][1:]
+        np.testing.assert_allclose(image[..., part, part], want, rtol=0, atol=1e-4)

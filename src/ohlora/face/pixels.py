@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,11 @@ def to_pixels(image: NDArray[np.float32]) -> Pixels:
 
 
 def to_dataset_pixels(image: NDArray[np.float32]) -> Pixels:
-    """The rule of v1's generated data sets: the same scale, rounded half up."""
-    scaled = (image.astype(np.float32, copy=False) + np.float32(1)) * np.float32(127.5)
-    return _hwc(np.floor(scaled + np.float32(0.5)))
+    """The rule of v1's generated data sets: the same scale in float64, rounded half up."""
+    return _hwc(np.floor((image.astype(np.float64) + 1) * 127.5 + 0.5))
 
 
-def _hwc(scaled: NDArray[np.float32]) -> Pixels:
+def _hwc(scaled: NDArray[np.floating[Any]]) -> Pixels:
     return np.ascontiguousarray(np.clip(scaled, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 

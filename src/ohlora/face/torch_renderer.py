@@ -40,6 +40,7 @@ class TorchRenderer:
                 label,
                 truncation_psi=self._psi,
                 truncation_layers=config.num_layers,
+                lod=0.0,
             )
         return np.asarray(drawn.image[0].cpu().numpy(), np.float32)
 
