@@ -29,6 +29,7 @@ from ohlora.embedding import Encoder
 from ohlora.errors import BadInput, OhloraError
 from ohlora.packs.card import Card, Spec, dump_card, parse_card, read_card
 from ohlora.packs.charx import ADDRESS, open_charx, write_charx
+from ohlora.packs.check import refuse_unsound
 from ohlora.packs.mapping import card_of, pack_of
 from ohlora.packs.new import Hers, complete
 from ohlora.packs.pack import (
@@ -65,6 +66,7 @@ def open_persona(path: Path) -> Iterator[Pack]:
     Raises BadInput and CheckpointError, each one sentence naming the file.
     """
     if path.is_dir():
+        refuse_unsound(path, f"{path}/")
         yield read_pack(path)
         return
     head = _head(path)
@@ -106,6 +108,7 @@ def bring(path: Path, encoder: Encoder, *, id: str = "", replace: bool = False) 
             pack.settings["id"] = check_id(id)
         if not path.is_dir():
             _only_known_patterns(pack, encoder)
+            _use_files(pack)
         if not pack.rules:
             complete(pack, encoder)
         return place(pack, replace=replace)
@@ -122,6 +125,7 @@ def export(folder: Path, to: Path, *, spec: Spec = 3, today: date | None = None)
             f"{to} has no known ending: use one of {', '.join(KINDS)}.",
             f"{to}의 확장자를 알 수 없어요. {', '.join(KINDS)} 중에서 써 주세요.",
         )
+    refuse_unsound(folder, f"{folder}/")
     pack = read_pack(folder)
     card = card_of(pack, today or date.today())
     carries = to.suffix.lower() == ".charx"
@@ -182,6 +186,17 @@ def _romanised(char: str) -> str:
     if not 0 <= code < 11_172:
         return char
     return _FIRST[code // 588] + _MIDDLE[code % 588 // 28] + _LAST[code % 28]
+
+
+def _use_files(pack: Pack) -> None:
+    """Let the persona speak with the adapter and show the face that came with it."""
+    models = {}
+    if all(f"adapter/{name}" in pack.files for name in ADAPTER_FILES):
+        models["engine"] = "embedded:./adapter"
+    if "face/index.json" in pack.files:
+        models["face"] = "pack:./face"
+    if models:
+        pack.settings["models"] = models
 
 
 def _only_known_patterns(pack: Pack, encoder: Encoder) -> None:

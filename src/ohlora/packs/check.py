@@ -14,20 +14,20 @@ from typing import Any
 
 from ohlora.checkpoints.tensors import open_tensors
 from ohlora.dialogue.prompt import START_MARK, STOP_MARK
-from ohlora.errors import OhloraError
+from ohlora.errors import BadInput, OhloraError
 from ohlora.llm.gguf_base import GemmaShape
 from ohlora.packs.card import read_card
 from ohlora.packs.pack import CARD, ID, numbered, read_toml
 from ohlora.packs.written import check_pair
 
 SLOTS = frozenset(["나이", "학년", "요일", "날짜", "계절"])
+MODELS = ("engine", "encoder", "face", "mode")
 MOST_DEVIATION = 4.0  # standard deviations of an expression preset
 BASE = GemmaShape()
 _TENSOR = re.compile(
     r"base_model\.model\.model\.layers\.(\d+)\.(self_attn|mlp)\.(\w+)\.lora_([AB])"
     r"(?:\.default)?\.weight"
 )
-# Unbounded, and harmless: rank and alpha come as numbers of any size.
 _SAMPLING: dict[str, Callable[[Any], bool]] = {
     "max_new_tokens": lambda v: isinstance(v, int) and 1 <= v <= 1_000,
     "temperature": lambda v: isinstance(v, int | float) and 0 <= v <= 5,
@@ -51,6 +51,17 @@ def problems(folder: Path) -> list[Problem]:
     for check in (_settings, _lines, _rules, _adapter, _face, _card):
         found += check(folder)
     return found
+
+
+def refuse_unsound(folder: Path, name: str = "") -> None:
+    """Raise BadInput with the first problem of the pack, after `name`, and how many more."""
+    found = problems(folder)
+    if not found:
+        return
+    where, more = f"{name}{found[0].where}", len(found) - 1
+    en = f"{where}: {found[0].en}" + (f" ({more} more problems)" if more else "")
+    ko = f"{where}: {found[0].ko}" + (f" (문제가 {more}개 더 있어요)" if more else "")
+    raise BadInput(en, ko)
 
 
 def _settings(folder: Path) -> Iterator[Problem]:
@@ -103,6 +114,15 @@ def _settings(folder: Path) -> Iterator[Problem]:
                 key,
                 f"sampling has no setting {key} = {value!r}: known are {', '.join(_SAMPLING)}.",
                 f"sampling에 {key} = {value!r}는 쓸 수 없어요. {', '.join(_SAMPLING)}만 알아요.",
+            )
+    models = settings.get("models", {})
+    for key, value in models.items() if isinstance(models, Mapping) else [("models", 0)]:
+        if key not in MODELS or not isinstance(value, str):
+            yield wrong(
+                key,
+                f"models has no setting {key} = {value!r}: known are {', '.join(MODELS)}, each a "
+                "text.",
+                f"models에 {key} = {value!r}는 쓸 수 없어요. {', '.join(MODELS)}에 글을 적어 주세요.",
             )
     presets = settings.get("expressions", {})
     for key, preset in presets.items() if isinstance(presets, Mapping) else [("expressions", 0)]:
@@ -281,7 +301,7 @@ def _adapter(folder: Path) -> Iterator[Problem]:
             "checkpoint.",
             f"{not_finite}에 유한하지 않은 수가 있어요. 앞선 체크포인트부터 다시 학습해 주세요.",
         )
-    if engine != "embedded":
+    if not str(engine).startswith("embedded"):
         return
     for name, shape in tensors.shapes.items():
         want = _wanted(name, rank)

@@ -39,12 +39,12 @@ KEPT = ("license", "born", "first_year", "own_words", "name", "greeting", "about
 FALLBACK_KO = [
     "그건 아직 나도 잘 몰라. 너는 어때?",
     "그 얘기는 다음에 들려줄게. 다른 것도 물어봐 줘!",
-    "음, 잘 못 알아들었어. 조금만 더 쉽게 말해 줄래?",
+    "음, 그건 더 생각해 볼게. 네 얘기를 먼저 들려줄래?",
 ]
 FALLBACK_EN = [
     "I can't say yet. What about you?",
     "Let me tell you that another day. Ask me something else!",
-    "Sorry, I didn't quite get that. Could you put it another way?",
+    "Let me think about that. Tell me about yourself first?",
 ]
 
 

@@ -8,7 +8,7 @@ pack also gets, as files to read and edit:
                    embedded persona is asked too ("이름이 뭐야?"), all wordings of it
     self.jsonl     name and "who are you", where nothing written says it
     care.jsonl     what holds for every persona: 109 when somebody speaks of suicide, refusals,
-                   that it is an AI, the day of the week
+                   that it is an AI
     answers.toml   the topics that may answer: all of them; [always] brings help in any case
 """
 
@@ -24,6 +24,7 @@ from ohlora.embedding import Encoder
 from ohlora.lines import Line, Lines, load_lines, read_answering, read_lines
 from ohlora.packs.mapping import FALLBACK_EN, FALLBACK_KO, FORMAT, is_korean
 from ohlora.packs.pack import Pack, Row, check_id, make_row, refuse
+from ohlora.packs.voice import ANYONES, FACTS
 from ohlora.persona import DEFAULT, load_persona
 from ohlora.text import is_visible, josa
 
@@ -32,9 +33,9 @@ NAME_CHARS = 40
 CARE = {
     "boundaries": ("self_harm",),
     "feelings": ("self_harm", "medical", "legal", "insult", "politics", "injection", "meet"),
-    "facts": ("ai", "human", "robot", "memory", "contact", "voice", "vision", "weekday", "date",
-              "season", "time"),
+    "facts": tuple(sorted(ANYONES)),
 }  # fmt: skip
+SAME = 0.6  # cosine above which two questions of one topic ask the same
 HER_LIFE = re.compile("생일|취미|밤하늘")  # in her refusals: what she offers to tell instead
 SAMPLING = {
     "max_new_tokens": 64, "temperature": 0.5, "top_k": 40, "top_p": 0.9, "repetition_penalty": 1.1,
@@ -124,7 +125,7 @@ class Hers:
         rules = read_answering(self.folder)
         self.always = dict(rules.always) if rules else {}
         known = load_lines(persona.folder, self.encoder)
-        topics = set(rules.topics.get("facts", ())) if rules else set()
+        topics = set(rules.topics.get(FACTS, ())) if rules else set()
         self.lines = Lines(known.lines, self.encoder, topics or None, vectors=known.vectors)
         self._words = re.compile("|".join(map(re.escape, persona.own_words)) or "(?!)", re.I)
         self.questions = defaultdict(list)
@@ -142,10 +143,12 @@ class Hers:
             return None
         line, score = found
         answers = {other.answer for other in self.lines.equals(line)}
+        asked = self.encoder.encode([question])[0]
         same = [
             other.question
-            for other in self.lines.lines
-            if other.topic == line.topic and other.answer in answers
+            for other, vector in zip(self.lines.lines, self.lines.vectors, strict=True)
+            if other.topic == line.topic
+            and (other.answer in answers or float(vector @ asked) >= SAME)
         ]
         return line.topic, score, [text for text in same if not self.names_her(text)]
 
@@ -218,15 +221,16 @@ def care_lines(her: Hers, covered: set[str]) -> list[Row]:
 
 def system_prompt(name: str, about: str, rows: list[Row], korean: bool) -> str:
     """For models that take a system message: who, how to speak, and the lines as examples."""
+    told = f" {about}" if about else ""
     examples = "\n".join(f"- {row['q']} -> {row['a']}" for row in rows[:30])
     if not korean:
         return (
-            f"You are {name}, a virtual human; you do not hide that you are an AI. {about}\n"
+            f"You are {name}, a virtual human; you do not hide that you are an AI.{told}\n"
             f"Speak as in these lines, in one or two short sentences. What they do not tell you, "
             f"you do not know yet.\n{examples}"
-        ).replace("  ", " ")
+        )
     return (
-        f"너는 {name}라는 가상 인간이다. 스스로 AI임을 숨기지 않는다. {about}\n"
+        f"너는 {josa(name, '이라는/라는')} 가상 인간이다. 스스로 AI임을 숨기지 않는다.{told}\n"
         "아래 대사와 같은 말투로 한두 문장, 짧게 답한다. 대사에 없는 일은 아직 모른다고 한다.\n"
         "오늘은 {날짜} {요일}이다.\n"
         "대괄호 [열쇠: 값] 은 사용자가 전에 알려 준 것이다. 대괄호를 직접 쓰지 마라.\n"

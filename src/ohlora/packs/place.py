@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.packs.check import Problem, problems
+from ohlora.packs.check import refuse_unsound
 from ohlora.packs.pack import CARD, Pack, check_id, refuse, rows_text, toml_text
 from ohlora.paths import home
 from ohlora.persona import find_packs, load_persona
@@ -35,9 +35,8 @@ def place(pack: Pack, *, replace: bool = False) -> Path:
         raise _taken(name)
     with _staging(name) as staging:
         write_folder(pack, staging)
+        refuse_unsound(staging)
         load_persona(str(staging))
-        if found := problems(staging):
-            raise _unsound(found)
         target.parent.mkdir(exist_ok=True)
         old = staging.with_name(f"{name}.old")
         if target.exists():
@@ -103,7 +102,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _disk(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 @contextmanager
@@ -146,13 +146,6 @@ def _taken(name: str) -> BadInput:
         "or replace it with --replace.",
         f"{name!r} 페르소나가 이미 있어요. --as로 다른 이름을 쓰거나 --replace로 바꿔 주세요.",
     )
-
-
-def _unsound(found: list[Problem]) -> BadInput:
-    first, more = found[0], len(found) - 1
-    en = f"{first.where}: {first.en}" + (f" ({more} more problems)" if more else "")
-    ko = f"{first.where}: {first.ko}" + (f" (문제가 {more}개 더 있어요)" if more else "")
-    return BadInput(en, ko)
 
 
 def _disk(path: Path, error: OSError) -> StoreError:

@@ -7,8 +7,7 @@ So its own lines answer first (Companion), and here a borrowed voice
     1. is not asked what the embedded persona has fact lines for ("생일 언제야?"),
     2. is cut before a sentence that names her life or repeats one of those facts.
 
-What is left empty ends in one of the pack's fallback lines ("그건 아직 나도 몰라. 너는 어때?").
-Measured on 70 questions about the life and 60 turns of small talk: docs/your-own-persona.md.
+What is left empty ends in one of the pack's fallback lines ("그건 아직 나도 잘 몰라.").
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from ohlora.persona import DEFAULT, Persona, load_persona
 ASKED = 0.4  # cosine to a question about her life; 63 of 70 such questions, 1 of 60 others
 CLAIMED = 0.6  # cosine of a sentence to one of her fact lines
 FACTS = "facts"  # the file of her lines that holds her life
+ANYONES = frozenset(["ai", "human", "robot", "memory", "contact", "voice", "vision"])
+CALENDAR = frozenset(["weekday", "date", "season", "time"])  # topics in it that are nobody's life
 _SENTENCE_END = re.compile(r"[.!?~…]+[\"')\s]*|\n")
 
 
@@ -50,7 +51,7 @@ class Life:
         her = load_persona(DEFAULT)
         known = load_lines(her.folder, encoder)
         rules = read_answering(her.folder / "lines")
-        topics = set(rules.topics.get(FACTS, ())) if rules else set()
+        topics = set(rules.topics.get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
         self.encoder, self.words = encoder, her.own_words
         self.asked = Lines(known.lines, encoder, topics or None, vectors=known.vectors)
         told = sorted({line.answer for line in known.lines if line.topic in topics})
