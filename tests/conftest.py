@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,22 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("OHLORA_HOME", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def prepared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded language model, made ready once for all tests that only talk to her."""
+    from ohlora.llm.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OHLORA_HOME", str(folder))
+        prepare(lambda what, part: None)
+    return folder / "models"
+
+
+@pytest.fixture
+def prepared_home(own_home: Path, prepared_models: Path) -> Path:
+    """This test's own data folder with the model in it (hard links: no copy, no waiting)."""
+    shutil.copytree(prepared_models, own_home / "models", copy_function=os.link)
+    return own_home

@@ -17,7 +17,7 @@ QUESTIONS = json.loads(
 
 
 @pytest.fixture
-def companion() -> Iterator[Companion]:
+def companion(prepared_home: Path) -> Iterator[Companion]:
     with load_companion() as companion:
         yield companion
 

@@ -181,3 +181,27 @@ def test_a_file_renders_like_the_weights_it_was_saved_from(files: tuple[Path, Pa
     loaded = load_generator(files[0])
     want = TorchRenderer(make_weights(fused_from=128), Z).image(FACE)
     np.testing.assert_array_equal(TorchRenderer(loaded, Z).image(FACE), want)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_with_noise_every_frame_is_another_of_nearly_the_same_face(runtime: str) -> None:
+    """v1 drew every turn with z' = z + 0.15 N(0, 1)."""
+    still = make_renderer(make_weights(), Z, runtime=runtime)
+    restless = make_renderer(make_weights(), Z, runtime=runtime, noise=0.15)
+    frames = [restless.image(FACE) for _ in range(3)]
+    assert not np.array_equal(frames[0], frames[1]) and restless.id != still.id
+    near = np.mean([psnr(still.image(FACE), frame) for frame in frames])
+    far = psnr(still.image(FACE), make_renderer(make_weights(), -Z, runtime=runtime).image(FACE))
+    assert near > far + 3
+    with pytest.raises(BadInput, match="noise must lie"):
+        make_renderer(make_weights(), Z, noise=2)
+
+
+def test_a_restless_face_is_drawn_anew_each_time_and_keeps_nothing(
+    own_home: Path, files: tuple[Path, Path]
+) -> None:
+    lattice = load_face(f"generator:{files[0]};z={files[1]};noise=0.15;grid=2x2x2")
+    cell = lattice.nearest(NEUTRAL)
+    assert lattice.frame(cell) != lattice.frame(cell)
+    assert not (own_home / "faces").exists()
+    lattice.close()

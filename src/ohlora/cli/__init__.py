@@ -2,12 +2,15 @@
 
 A command reads its options, calls one function and reports. Heavy imports sit inside the
 commands, so `ohlora --help` is instant. Errors raised on purpose become one line on stderr
-and exit code 1; bugs keep their traceback.
+and exit code 1; so does a bug, whose traceback goes into a file for the report.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 
 import typer
 
@@ -15,6 +18,7 @@ from ohlora import __version__
 from ohlora.cli import chat, data, doctor, eval, face, memory, models, persona, serve, train, vision
 from ohlora.cli.output import complain
 from ohlora.errors import OhloraError
+from ohlora.paths import home
 
 app = typer.Typer(
     name="ohlora",
@@ -53,6 +57,17 @@ def root(
     """Start with `ohlora chat` or `ohlora serve`; data lies in OHLORA_HOME."""
 
 
+def internal_error() -> OhloraError:
+    """Keep the traceback of a bug in the data folder; one sentence says where."""
+    place = Path(tempfile.gettempdir()) if isinstance(sys.exception(), OSError) else home()
+    file = place / "ohlora-bug.txt"
+    file.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
+    return OhloraError(
+        f"Something broke inside: please report it with {file}, then try again.",
+        f"프로그램 안에서 오류가 났어요. {file} 파일과 함께 알려 주고 다시 해 보세요.",
+    )
+
+
 def main() -> None:
     try:
         app()
@@ -61,6 +76,9 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        complain(internal_error())
+        sys.exit(70)  # EX_SOFTWARE
     except BrokenPipeError:  # `ohlora ... | head`
         sys.stderr.close()
         sys.exit(0)

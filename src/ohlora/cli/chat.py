@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def chat(
-    once: Annotated[str, typer.Option("--once", help="Say TEXT, print her answer, exit.")] = "",
+    once: Annotated[
+        str | None, typer.Option("--once", help="Say TEXT, print her answer, exit.")
+    ] = None,
     session: Annotated[str, typer.Option(help="Go on with this conversation (its id).")] = "",
     persona: Annotated[str, typer.Option(help="Who to talk to: a name or a folder.")] = "ohlora",
     engine: Annotated[
@@ -38,24 +40,24 @@ def chat(
     """
     from ohlora.companion import load_companion
 
-    if "--once" in sys.argv and not once.strip():
+    if once is not None and not once.strip():
         raise EmptyText
     with load_companion(
         persona=persona, engine=engine, encoder=encoder, mode=mode, progress=progress_bar()
     ) as companion:
         session_id = session or companion.store.sessions.create().id
-        if once:
+        if once is not None:
             if not turn(companion, session_id, once, as_json):
                 raise typer.Exit(1)
             return
-        name = companion.persona.name["ko"]
-        print(f"{name}: {companion.persona.greeting['ko']}")
+        greeting = f"{companion.persona.name['ko']}: {companion.persona.greeting['ko']}"
+        print(greeting, file=sys.stderr if as_json else sys.stdout)
         print(say("(Ctrl+D to leave)", "(Ctrl+D로 나가기)"), file=sys.stderr)
         while True:
             try:
-                text = input("> ")
+                text = input("" if as_json else "> ")
             except (EOFError, KeyboardInterrupt):
-                print()
+                print(file=sys.stderr)
                 return
             except UnicodeDecodeError as error:
                 complain(BadInput(f"The terminal sent bytes that are not UTF-8 ({error.reason})."))
