@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.checkpoints.load import GeneratorWeights
-from ohlora.face.latent import Z
+from ohlora.face.latent import Z, restless
 from ohlora.models.generator_config import MAPPING_LAYERS, layers
 
 Array = NDArray[np.float32]
@@ -23,9 +23,12 @@ MAPPING_LR = 0.01
 class StyleCodes:
     """Styles of one face for any label."""
 
-    def __init__(self, weights: GeneratorWeights, z: Z, psi: float = 1.0) -> None:
+    def __init__(
+        self, weights: GeneratorWeights, z: Z, psi: float = 1.0, noise: float = 0.0
+    ) -> None:
+        """noise: this much is added to z at every call; v1 drew with 0.15."""
         state, config = weights.state, weights.config
-        self._z, self._psi = z[None], np.float32(psi)
+        self._z, self._psi, self._noise = z, np.float32(psi), noise
         self._w_avg = state["truncation.w_avg"]
         self._label_weight = state.get("mapping.label_weight")
         self._dense = []
@@ -41,7 +44,7 @@ class StyleCodes:
 
     def __call__(self, label: Array) -> Array:
         """label [1, L] -> [1, sum of 2 C]: scale and shift of layer 0, then of layer 1, ..."""
-        x = self._z
+        x = restless(self._z, self._noise)[None]
         if self._label_weight is not None:
             x = np.concatenate([x, label @ self._label_weight], axis=1)
         x = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + EPS)

@@ -5,6 +5,7 @@ v1's CSV has a header 0,1,...,511 and one row. A .npy or .safetensors file holds
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,11 @@ def random_z(seed: int, dim: int = 512) -> Z:
 def perturb(z: Z, seed: int, amount: float = V1_NOISE) -> Z:
     """z + amount * N(0, 1): nearly the same person. v1 did this in every turn."""
     return (z + np.float32(amount) * random_z(seed, len(z))).astype(np.float32)
+
+
+def restless(z: Z, noise: float) -> Z:
+    """z, or with noise a fresh perturbation of it at every call."""
+    return perturb(z, random.getrandbits(32), noise) if noise else z
 
 
 def _read(path: Path) -> NDArray[np.floating]:

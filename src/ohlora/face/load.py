@@ -14,7 +14,7 @@ from ohlora.face.lattice import Axes, Lattice
 from ohlora.face.pack import MAX_LEVELS, FramePack
 from ohlora.paths import embedded
 
-OPTIONS = ("z", "runtime", "psi", "grid")
+OPTIONS = ("z", "runtime", "psi", "grid", "noise")
 
 
 def load_face(spec: str = "embedded") -> Lattice:
@@ -40,7 +40,7 @@ def _generator_face(rest: str) -> Lattice:
     from ohlora.checkpoints.load import load_generator
     from ohlora.checkpoints.named import path_of
     from ohlora.face.latent import load_z
-    from ohlora.face.rendered import GENERATOR_AXES, RenderedFrames
+    from ohlora.face.rendered import GENERATOR_AXES, RenderedFrames, RestlessFrames
     from ohlora.face.renderer import make_renderer
 
     file, *parts = rest.split(";")
@@ -48,13 +48,16 @@ def _generator_face(rest: str) -> Lattice:
     if "z" not in options or not set(options) <= set(OPTIONS):
         raise _bad_options(rest)
     try:
-        psi = float(options.get("psi", "1"))
+        psi, noise = float(options.get("psi", "1")), float(options.get("noise", "0"))
         axes = make_axes(options["grid"]) if "grid" in options else GENERATOR_AXES
     except ValueError as error:
         raise _bad_options(rest) from error
     weights = load_generator(path_of(file))
     z = load_z(path_of(options["z"]), weights.config.w_dim)
-    renderer = make_renderer(weights, z, psi=psi, runtime=options.get("runtime", "openvino"))
+    runtime = options.get("runtime", "openvino")
+    renderer = make_renderer(weights, z, psi=psi, runtime=runtime, noise=noise)
+    if noise:
+        return Lattice(RestlessFrames(renderer, axes))
     frames = RenderedFrames(renderer, axes)
     frames.draw_ahead()
     return Lattice(frames)
@@ -79,7 +82,7 @@ def _levels(count: int, last: float, first: float = -1.2) -> tuple[float, ...]:
 def _bad_options(rest: str) -> BadInput:
     return BadInput(
         f"The face generator:{rest} cannot be read: write generator:FILE;z=FILE and, if wanted, "
-        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7.",
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1.",
         f"generator:{rest} 얼굴을 읽을 수 없어요. generator:파일;z=파일 뒤에 필요하면 "
-        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7을 적어 주세요.",
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1을 적어 주세요.",
     )

@@ -54,6 +54,7 @@ class OpenVinoRenderer:
         z: Z,
         psi: float = 1.0,
         *,
+        noise: float = 0.0,
         precision: str | None = None,
         threads: int | None = None,
     ) -> None:
@@ -64,11 +65,11 @@ class OpenVinoRenderer:
         """
         self._core = ov.Core()
         self._precision = precision or best_precision(self._core)
-        self.id = content_id(weights, z, psi, f"openvino-{self._precision}")
+        self.id = content_id(weights, z, psi, f"openvino-{self._precision}", noise)
         self.size = weights.config.resolution
         self.follows = weights.config.label_dim > 0
         self._weights, self._threads = weights, threads
-        self._codes = StyleCodes(weights, z, psi)
+        self._codes = StyleCodes(weights, z, psi, noise)
         self._compiled: ov.CompiledModel | None = None
         self._lock = Lock()
 

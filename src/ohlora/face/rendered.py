@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -35,6 +36,27 @@ GENERATOR_AXES = Axes(
 )
 STILL = Axes((0.0,), (0.0,), (0.0,))  # a generator without label draws one picture
 STALE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
+
+
+class RestlessFrames:
+    """Frames drawn anew each time they are asked for, for a renderer with noise: nothing is kept.
+
+    A browser keeps what it was shown, so there one cell stays the same until the server restarts.
+    """
+
+    licence = "that of the generator's weights"
+
+    def __init__(self, renderer: Renderer, axes: Axes) -> None:
+        self.axes = axes if renderer.follows else STILL
+        self.size = renderer.size
+        self.id = f"{renderer.id[:12]}{secrets.token_hex(4)}"
+        self._renderer = renderer
+
+    def frame(self, cell: Cell) -> bytes:
+        return encode(self._renderer.render(self.axes.expression(cell)))
+
+    def close(self) -> None:
+        """Nothing runs between two frames."""
 
 
 class RenderedFrames:

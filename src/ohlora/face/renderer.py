@@ -39,11 +39,17 @@ class Renderer(Protocol):
 
 
 def make_renderer(
-    weights: GeneratorWeights, z: Z, *, psi: float = 1.0, runtime: str = "openvino"
+    weights: GeneratorWeights,
+    z: Z,
+    *,
+    psi: float = 1.0,
+    runtime: str = "openvino",
+    noise: float = 0.0,
 ) -> Renderer:
     """A renderer of one face. psi in [0, 1] pulls it towards the mean face; 1 leaves it.
 
-    Raises BadInput for an unknown runtime or psi, ShapeError for a z of another width.
+    noise in [0, 1] adds that much N(0, 1) to z anew in every frame, as v1 did with 0.15.
+    Raises BadInput for an unknown runtime, psi or noise, ShapeError for a z of another width.
     """
     want = weights.config.w_dim
     if z.shape != (want,):
@@ -56,14 +62,19 @@ def make_renderer(
             f"psi must lie between 0 (mean face) and 1 (as it is), got {psi}.",
             f"psi는 0(평균 얼굴)과 1(그대로) 사이여야 하는데 {psi}예요.",
         )
+    if not 0 <= noise <= 1:
+        raise BadInput(
+            f"noise must lie between 0 (always the same face) and 1, got {noise}.",
+            f"noise는 0(늘 같은 얼굴)과 1 사이여야 하는데 {noise}예요.",
+        )
     if runtime == "torch":
         from ohlora.face.torch_renderer import TorchRenderer
 
-        return TorchRenderer(weights, z, psi)
+        return TorchRenderer(weights, z, psi, noise=noise)
     if runtime == "openvino":
         from ohlora.face.openvino import OpenVinoRenderer
 
-        return OpenVinoRenderer(weights, z, psi)
+        return OpenVinoRenderer(weights, z, psi, noise=noise)
     raise BadInput(
         f"Unknown face runtime {runtime!r}: write {' or '.join(RUNTIMES)}.",
         f"{runtime!r} 실행 방식은 없어요. {', '.join(RUNTIMES)} 중 하나로 적어 주세요.",
@@ -81,9 +92,11 @@ def make_label(expression: Expression, label_dim: int) -> NDArray[np.float32]:
     return np.array([[wanted.get(name, 0.0) for name in LABELS[label_dim]]], np.float32)
 
 
-def content_id(weights: GeneratorWeights, z: Z, psi: float, runtime: str) -> str:
+def content_id(
+    weights: GeneratorWeights, z: Z, psi: float, runtime: str, noise: float = 0.0
+) -> str:
     """20 hex digits over everything that decides the pixels."""
-    digest = hashlib.sha256(f"{weights.config} {psi} {runtime}".encode())
+    digest = hashlib.sha256(f"{weights.config} {psi} {runtime}{noise or ''}".encode())
     for array in (z, *weights.state.values()):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:20]

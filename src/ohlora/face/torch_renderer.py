@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ohlora.checkpoints.load import GeneratorWeights
 from ohlora.expression import Expression
-from ohlora.face.latent import Z
+from ohlora.face.latent import Z, restless
 from ohlora.face.pixels import Pixels, to_pixels
 from ohlora.face.renderer import content_id, make_label
 from ohlora.models.stylegan import make_generator
@@ -18,14 +18,20 @@ class TorchRenderer:
     """Thread-safe: drawing changes nothing."""
 
     def __init__(
-        self, weights: GeneratorWeights, z: Z, psi: float = 1.0, device: str = "cpu"
+        self,
+        weights: GeneratorWeights,
+        z: Z,
+        psi: float = 1.0,
+        device: str = "cpu",
+        *,
+        noise: float = 0.0,
     ) -> None:
-        self.id = content_id(weights, z, psi, f"torch-{device}")
+        self.id = content_id(weights, z, psi, f"torch-{device}", noise)
         self.size = weights.config.resolution
         self.follows = weights.config.label_dim > 0
         state = {key: torch.from_numpy(array.copy()) for key, array in weights.state.items()}
         self._generator = make_generator(weights.config, state).to(device)
-        self._z = torch.from_numpy(z)[None].to(device)
+        self._z, self._noise = z, noise
         self._psi, self._device = psi, device
 
     def image(self, expression: Expression) -> NDArray[np.float32]:
@@ -36,7 +42,7 @@ class TorchRenderer:
             label = torch.from_numpy(make_label(expression, config.label_dim)).to(self._device)
         with torch.inference_mode():
             drawn = self._generator(
-                self._z,
+                torch.from_numpy(restless(self._z, self._noise))[None].to(self._device),
                 label,
                 truncation_psi=self._psi,
                 truncation_layers=config.num_layers,
