@@ -120,9 +120,8 @@ def _settings(folder: Path) -> Iterator[Problem]:
         if key not in MODELS or not isinstance(value, str):
             yield wrong(
                 key,
-                f"models has no setting {key} = {value!r}: known are {', '.join(MODELS)}, each a "
-                "text.",
-                f"models에 {key} = {value!r}는 쓸 수 없어요. {', '.join(MODELS)}에 글을 적어 주세요.",
+                f"models has no setting {key} = {value!r}: known are {', '.join(MODELS)}, texts.",
+                f"models에 {key} = {value!r}는 쓸 수 없어요. {', '.join(MODELS)}만 글로 적어요.",
             )
     presets = settings.get("expressions", {})
     for key, preset in presets.items() if isinstance(presets, Mapping) else [("expressions", 0)]:

@@ -29,12 +29,11 @@ from ohlora.persona import DEFAULT, load_persona
 from ohlora.text import is_visible, josa
 
 NAME_CHARS = 40
-# Topics of the embedded persona that are true of any persona, by file.
-CARE = {
-    "boundaries": ("self_harm",),
-    "feelings": ("self_harm", "medical", "legal", "insult", "politics", "injection", "meet"),
-    "facts": tuple(sorted(ANYONES)),
-}  # fmt: skip
+# Topics of the embedded persona that are true of any persona: what is listed in her answers.toml
+# for these files, and a few of her facts. A written line on one of them takes its place, but for
+# what may save a life.
+CARE = ("boundaries", "feelings")
+LIFE_SAVING = frozenset(["self_harm", "overdose"])
 SAME = 0.6  # cosine above which two questions of one topic ask the same
 HER_LIFE = re.compile("생일|취미|밤하늘")  # in her refusals: what she offers to tell instead
 SAMPLING = {
@@ -101,13 +100,16 @@ def complete(pack: Pack, encoder: Encoder) -> None:
     files = {
         "asked": asked,
         "self": self_lines(pack.name, her, topics, {row["q"] for row in own}, korean),
-        "care": care_lines(her, topics),
+        "care": care_lines(own, her),
     }
     pack.lines |= {stem: rows for stem, rows in files.items() if rows}
     pack.rules = {
         stem: list(dict.fromkeys(row["topic"] for row in rows)) for stem, rows in pack.lines.items()
     }
-    pack.rules["always"] = {topic: regex.pattern for topic, regex in her.always.items()}
+    known = {row["topic"] for row in pack.rows()}
+    pack.rules["always"] = {
+        topic: regex.pattern for topic, regex in her.always.items() if topic in known
+    }
 
 
 @dataclass
@@ -117,6 +119,7 @@ class Hers:
     encoder: Encoder
     lines: Lines = field(init=False)
     questions: dict[str, list[str]] = field(init=False)  # topic -> questions without her name
+    answering: dict[str, list[str]] = field(init=False)  # file -> topics that may answer
     always: dict[str, re.Pattern[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,8 +127,9 @@ class Hers:
         self.folder = persona.folder / "lines"
         rules = read_answering(self.folder)
         self.always = dict(rules.always) if rules else {}
+        self.answering = rules.topics if rules else {}
         known = load_lines(persona.folder, self.encoder)
-        topics = set(rules.topics.get(FACTS, ())) if rules else set()
+        topics = set(self.answering.get(FACTS, ()))
         self.lines = Lines(known.lines, self.encoder, topics or None, vectors=known.vectors)
         self._words = re.compile("|".join(map(re.escape, persona.own_words)) or "(?!)", re.I)
         self.questions = defaultdict(list)
@@ -206,16 +210,24 @@ def self_lines(
     ]
 
 
-def care_lines(her: Hers, covered: set[str]) -> list[Row]:
+def care_lines(own: list[Row], her: Hers) -> list[Row]:
     """Her lines that hold for every persona, without those that name her life."""
-    return [
-        make_row(line.question, line.answer, line.topic)
-        for stem, topics in CARE.items()
-        for line in her.file(stem)
-        if line.topic in topics
-        and line.topic not in covered
+    topics = {stem: set(her.answering.get(stem, ())) for stem in CARE} | {FACTS: set(ANYONES)}
+    lines = [
+        line
+        for stem, known in topics.items()
+        for line in dict.fromkeys(her.file(stem))
+        if line.topic in known
         and not her.names_her(line.question + "\n" + line.answer)
         and not HER_LIFE.search(line.answer)
+    ]
+    care = Lines(lines, her.encoder)
+    found = [care.best(row["q"]) for row in own]
+    written = {one[0].topic for one in found if one} - LIFE_SAVING
+    return [
+        make_row(line.question, line.answer, line.topic)
+        for line in dict.fromkeys(lines)
+        if line.topic not in written
     ]
 
 
