@@ -12,36 +12,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ohlora.checkpoints.load import GeneratorWeights, load_generator
+from face.small import Z, make_weights
+from ohlora.checkpoints.load import load_generator
 from ohlora.errors import BadInput, ShapeError
 from ohlora.expression import NEUTRAL, Expression
 from ohlora.face import load_face
 from ohlora.face.openvino import OpenVinoRenderer
 from ohlora.face.renderer import make_label, make_renderer
 from ohlora.face.torch_renderer import TorchRenderer
-from ohlora.models.generator_config import GeneratorConfig, tensor_shapes
 
-BLUR = np.outer([1, 2, 1], [1, 2, 1]) / 16
-
-
-def make_weights(
-    label_dim: int = 7, embed_dim: int = 5, fused_from: int = 16, seed: int = 0
-) -> GeneratorWeights:
-    """A 32 px generator of 8-channel layers, filled like a trained one."""
-    config = GeneratorConfig(label_dim, embed_dim, 16, (8, 8, 8, 4), fused_from)
-    rng = np.random.default_rng(seed)
-    state = {}
-    for key, shape in tensor_shapes(config).items():
-        if key.endswith("blur.kernel"):
-            state[key] = np.ascontiguousarray(np.broadcast_to(BLUR, shape), np.float32)
-            continue
-        size = 100 if key.startswith("mapping.dense") and key.endswith("weight") else 1
-        size = 0.1 if key.endswith(("bias", "apply_noise.weight", "w_avg")) else size
-        state[key] = np.asarray(rng.standard_normal(shape) * size, np.float32)
-    return GeneratorWeights(Path("small"), config, state)
-
-
-Z = np.random.default_rng(1).standard_normal(16).astype(np.float32)
 FACE = Expression(1.2, 0.4, -1.2)
 
 
