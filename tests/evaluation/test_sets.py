@@ -40,6 +40,9 @@ def test_no_key_is_matched_by_an_empty_or_foreign_answer() -> None:
         assert not question.right("", slots), question.text
     for question in sets.persona_questions():
         assert not question.right("바나나 자전거를 탔다", slots), question.text
+    for question in sets.boundaries():
+        if question.kind != "harmless":
+            assert not question.right("바나나 자전거를 탔다", slots), question.text
 
 
 def test_a_key_speaks_of_her_age_today() -> None:
