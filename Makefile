@@ -24,7 +24,8 @@ check: $(VENV)/.tests
 	$(BIN)/python -m pytest tests/docs
 
 ## Measure speed side by side in one run; writes docs/benchmarks.md
-bench: $(VENV)/.tests
+bench: $(VENV)/.tests requirements/bench.txt
+	@$(PIP) install -q --no-deps -r requirements/bench.txt
 	$(BIN)/python -m benchmarks
 
 format: $(VENV)/.tests
@@ -42,7 +43,7 @@ $(VENV)/bin/python:
 	  { rm -rf $(VENV); echo "Python's venv module is missing: on Debian or Ubuntu run apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml packages/ohlora-embedded/pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the runtime into $(VENV) (about 0.5 GB, once)"
+	@echo "Installing the runtime into $(VENV) (about 0.7 GB, once)"
 	@$(PIP) install -q --no-deps -r requirements/runtime.txt
 	@$(PIP) install -q --no-deps --no-build-isolation -e packages/ohlora-embedded -e .
 	@touch $@

@@ -17,6 +17,7 @@ import sys
 import time
 import urllib.request
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from benchmarks.report import Row
 
@@ -60,6 +61,29 @@ def until(url: str, started: float) -> float:
     raise SystemExit(f"{url} did not answer within 60 seconds")
 
 
+def talking_megabytes() -> float:
+    """Peak memory of a process that loaded everything and answered one turn."""
+    code = (
+        "import resource\n"
+        "from ohlora.companion import load_companion\n"
+        "with load_companion() as her:\n"
+        "    list(her.turn(her.store.sessions.create().id, '오늘 뭐 했어', 'r', lambda: False))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)"
+    )
+    with TemporaryDirectory() as folder:
+        environment = {**os.environ, "OHLORA_HOME": folder}
+        run = [sys.executable, "-c", code]
+        subprocess.run(run, env=environment, stdout=subprocess.DEVNULL, check=True)  # prepares
+        answer = subprocess.run(
+            [sys.executable, "-c", code.replace("'r'", "'r2'")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return float(answer.stdout)
+
+
 def rows(repeat: int = 3) -> list[Row]:
     subprocess.run([*OHLORA, "models", "prepare"], stdout=subprocess.DEVNULL, check=True)
     helps = [help_seconds() for _ in range(repeat)]
@@ -68,6 +92,7 @@ def rows(repeat: int = 3) -> list[Row]:
         Row("`ohlora --help`", median(helps), "s"),
         Row("second start, process to page", median(page for page, _ in served), "s"),
         Row("second start, process to models", median(info for _, info in served), "s"),
+        Row("memory of a process that answered a turn", talking_megabytes(), "MB"),
     ]
 
 

@@ -1,19 +1,11 @@
 """Vision: faces found, parsed and scored per second, against v1's way of doing it.
 
-    python benchmarks/vision.py [--threads 2] [--mtcnn FOLDER] [--facexformer FILE] [--repeat 3]
+    python -m benchmarks.vision [--threads 2] [--mtcnn FOLDER] [--facexformer FILE] [--repeat 3]
 
-Prints one JSON object, milliseconds for one picture each:
-  reload       v1: build both networks and load their files for every picture, then parse it
-               (the file stays in the page cache; v1's read it from disk the first time)
-  torch_N      networks loaded once, N pictures at a time; _bf16: in bfloat16
-  openvino_N   the same on the other runtime
-  mtcnn_N      the detector alone
-  scores_v2    the seven property scores of a parsed face; _plain: pixel by pixel in Python
-  speedup_*    (reload + plain scores) / (runtime_8 + scores), and plain / fast scores
-
-The pictures are frames of the embedded face. Without --facexformer a network of the published
-size with random weights is used: as fast, but its maps are noise, so scores are timed on a drawn
-face whose eyes, hair and mouth have the sizes of a parsed one.
+Prints rows (report.py): networks loaded for every picture as v1 did, loaded once on each runtime,
+the detector alone, and the seven property scores against a version that goes pixel by pixel. The
+pictures are frames of the embedded face; with random weights the maps are noise, so scores are
+timed on a drawn face whose eyes, hair and mouth have the sizes of a parsed one.
 """
 
 from __future__ import annotations
@@ -32,9 +24,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-HERE = Path(__file__).resolve().parent  # not importable itself: it would hide tests/vision
-sys.path[:] = [str(HERE.parent / "tests")] + [path for path in sys.path if Path(path) != HERE]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from benchmarks.report import Row  # noqa: E402
 from ohlora.models.facexformer import FaceXFormer  # noqa: E402
 from ohlora.models.mtcnn import MTCNN  # noqa: E402
 from ohlora.paths import embedded  # noqa: E402
@@ -47,6 +39,11 @@ from vision.fetch_mtcnn import fetch, mtcnn_folder  # noqa: E402
 from vision.plain_scores import plain_scores_v2  # noqa: E402
 
 PICTURES = 8
+NAMES = [f"{runtime}{short}" for runtime in ("torch", "openvino") for short in ("", "_bf16")]
+NOTE = (
+    "FaceXFormer of the published size with random weights (as fast as trained ones), MTCNN's real "
+    "weights; v1 built both networks and read their files for every picture."
+)
 clock = time.perf_counter
 
 
@@ -105,10 +102,23 @@ def main() -> None:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["OHLORA_HOME"] = temporary
-        print(json.dumps(measure(options, Path(temporary)), indent=1))
+        found = measure(options, Path(temporary))
+    print(json.dumps([row.to_dict() for row in as_rows(found)], indent=1))
 
 
-def measure(options: argparse.Namespace, temporary: Path) -> dict[str, object]:
+def as_rows(found: dict[str, float]) -> list[Row]:
+    """The measured times as rows; each runtime against loading the networks for every picture."""
+    rows = [Row("one picture, networks loaded for each (v1's way)", found["reload"], "ms")]
+    for name in NAMES:
+        what = f"one picture among {PICTURES}, {name.replace('_', ' ')}"
+        ratio = found[f"speedup_{name}"]
+        rows.append(Row(what, found[f"{name}_{PICTURES}"], "ms", ratio, "v1's way"))
+    rows += [Row(f"MTCNN alone, batch {n}", found[f"mtcnn_{n}"], "ms") for n in (1, PICTURES)]
+    ratio = found["speedup_scores"]
+    return [*rows, Row("scores v2", found["scores_v2"], "ms", ratio, "pixel by pixel in Python")]
+
+
+def measure(options: argparse.Namespace, temporary: Path) -> dict[str, float]:
     folder = options.mtcnn or mtcnn_folder() or fetch()
     weights = options.facexformer
     if weights is None:
@@ -122,8 +132,7 @@ def measure(options: argparse.Namespace, temporary: Path) -> dict[str, object]:
     reload = best(lambda: as_v1(frames[0], folder, weights), repeat)
     result["reload"] = reload
     mtcnn = load_mtcnn(folder)
-    names = [f"{runtime}{short}" for runtime in ("torch", "openvino") for short in ("", "_bf16")]
-    for name in names:
+    for name in NAMES:
         runtime, _, short = name.partition("_")
         precision = "bfloat16" if short else "float32"
         stage = FaceParser(mtcnn, load_parser(weights, runtime=runtime, precision=precision))
@@ -140,7 +149,7 @@ def measure(options: argparse.Namespace, temporary: Path) -> dict[str, object]:
     fast = best(lambda: scores_v2(*face), 100)
     plain = best(lambda: plain_scores_v2(*face), repeat)
     result |= {"scores_v2": fast, "scores_v2_plain": plain, "speedup_scores": plain / fast}
-    for name in names:
+    for name in NAMES:
         ours = result[f"{name}_{PICTURES}"]
         result[f"speedup_{name}"] = (reload + plain) / (ours + fast)
     return {key: round(value, 3) for key, value in result.items()}
