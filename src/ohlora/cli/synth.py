@@ -161,7 +161,7 @@ def dataset(
         float, typer.Option(min=0, max=1, help="With --who her: 0 always her .. 1 strangers.")
     ] = 0.0,
     shard_size: Annotated[int, typer.Option(min=1, help="Pictures in a file.")] = 48,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, ~0.7 GB each.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, ~0.8 GB each.")] = 1,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ohlora.synth.geometry import unit
 from ohlora.synth.head import Head, Shape
-from ohlora.synth.raster import to_warp
+from ohlora.synth.raster import to_warp, torch_stream
 
 STEPS = 22  # points on a strand
 
@@ -127,21 +127,22 @@ def run(
     ).float().contiguous()  # fmt: skip
     body = shape.parts["body"].contiguous()
     triangles = head.parts["body"].triangles.reshape(-1).contiguous()
-    skin = wp.Mesh(points=to_warp(body, wp.vec3), indices=to_warp(triangles, wp.int32))
     points = torch.zeros(count, STEPS, 3, device=device)
     below = torch.zeros(count, STEPS, 3, device=device)
     roots, directions, knots = roots.contiguous(), directions.contiguous(), plan.knot.contiguous()
-    wp.launch(
-        grow_guides,
-        dim=count,
-        inputs=[
-            skin.id, to_warp(roots, wp.vec3), to_warp(directions, wp.vec3),
-            to_warp(numbers, wp.float32), to_warp(knots, wp.vec3),
-            float(shape.eye_centers[:, 1].mean()) + 0.045, STEPS,
-            to_warp(points, wp.vec3), to_warp(below, wp.vec3),
-        ],
-        device=str(device),
-    )  # fmt: skip
+    face_y = float(shape.eye_centers[:, 1].mean()) + 0.045
+    with torch_stream(device):
+        skin = wp.Mesh(points=to_warp(body, wp.vec3), indices=to_warp(triangles, wp.int32))
+        wp.launch(
+            grow_guides,
+            dim=count,
+            inputs=[
+                skin.id, to_warp(roots, wp.vec3), to_warp(directions, wp.vec3),
+                to_warp(numbers, wp.float32), to_warp(knots, wp.vec3), face_y, STEPS,
+                to_warp(points, wp.vec3), to_warp(below, wp.vec3),
+            ],
+            device=str(device),
+        )  # fmt: skip
     for _ in range(2):
         middle = 0.25 * points[:, :-2] + 0.5 * points[:, 1:-1] + 0.25 * points[:, 2:]
         points[:, 1:-1] = middle

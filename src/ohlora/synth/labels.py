@@ -36,7 +36,7 @@ class Labels:
     yaw: float  # degrees, + to the viewer's right
     pitch: float  # degrees, + up
     roll: float  # degrees, + clockwise in the picture
-    eyes: float  # height of the wider visible eye / distance between the eyes
+    eyes: float  # mean height of the wider visible eye / distance between the eyes
     mouth: float  # inner mouth / whole mouth, areas, 0..1
     mouth_gap: float  # height of the inner mouth / distance between the eyes
     hair_length: float  # lowest hair below the eyes / distance between the eyes
@@ -93,10 +93,10 @@ def measure(
         yaw=math.degrees(math.atan2(-turn[0, 1], turn[1, 1])),
         pitch=math.degrees(math.asin(max(-1.0, min(1.0, float(turn[2, 1]))))),
         roll=math.degrees(math.atan2(-turn[2, 0], turn[2, 2])),
-        eyes=max(tallest(fine == 4), tallest(fine == 5)) / unit,
+        eyes=max(mean_height(fine == 4), mean_height(fine == 5)) / unit,
         mouth=float(inner.sum() / max(1, inner.sum() + lips.sum())),
         mouth_gap=tallest(inner) / unit,
-        hair_length=((hair_rows[-1] + 1 - eye_row) * factor / unit) if len(hair_rows) else 0.0,
+        hair_length=float((hair_rows[-1] + 1 - eye_row) * factor / unit) if len(hair_rows) else 0.0,
         hair_cut_off=bool(len(hair_rows) and hair_rows[-1] >= len(mask) - 1),
         hair_color=float(hair.mean()) if len(hair) else 127.5,
         background_mean=float(behind.mean()) if len(behind) else 192.0,
@@ -111,6 +111,11 @@ def measure(
 def tallest(area: NDArray[np.bool_]) -> int:
     """Pixels in the fullest column."""
     return int(area.sum(0).max(initial=0))
+
+
+def mean_height(area: NDArray[np.bool_]) -> float:
+    """Pixels per column that has any: finer than whole rows."""
+    return float(area.sum() / max(1, area.any(0).sum()))
 
 
 def crop_box(shape: Shape, camera: Camera, factor: int) -> tuple[int, int, int, int]:

@@ -10,6 +10,8 @@ Screen points are [N, 3]: x and y in pixels (y down), depth in (0, 1), small is 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import warp as wp
 from torch import Tensor
@@ -130,8 +132,16 @@ class DepthBuffer:
     def _launch(self, kernel: wp.Kernel, count: int, arrays: list[wp.array]) -> None:
         if count:
             inputs = [*arrays, self.size, self.size, self.drawn, to_warp(self.cells, wp.int64)]
-            wp.launch(kernel, dim=count, inputs=inputs, device=str(self.device))
+            with torch_stream(self.device):
+                wp.launch(kernel, dim=count, inputs=inputs, device=str(self.device))
         self.drawn += count
+
+
+def torch_stream(device: torch.device) -> AbstractContextManager[object]:
+    """On CUDA, Warp works in PyTorch's stream, so each sees what the other wrote."""
+    if device.type != "cuda":
+        return nullcontext()
+    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device)))
 
 
 def to_warp(tensor: Tensor, dtype: type) -> wp.array:

@@ -89,7 +89,7 @@ SHAPE: dict[str, tuple[float, float, float]] = {
     "mouth-trans-up": (0.15, 0.05, 0.00),
     "mouth-angles-up": (0.10, 0.15, 0.10),
     "eyebrows-trans-up": (0.20, -0.10, -0.10),
-    "eyebrows-angle-up": (0.20, 0.05, 0.00),
+    "eyebrows-angle-up": (0.12, -0.12, -0.05),
 }
 BAD_SHARE = 0.05  # of pictures with visibly bad quality
 
@@ -248,7 +248,7 @@ def sample_scene(seed: int, neutral: bool = False) -> Scene:
             dice.choose({"shut": 0.45, "little": 0.35, "open": 0.20})
         ],
         smile=dice.uniform(0.0, 0.65),
-        brows_up=dice.normal(0.15, 0.22),
+        brows_up=dice.normal(0.25, 0.22),
         gaze=(dice.normal(0, 5), dice.normal(0, 3)),
         frame=dice.uniform(0.275, 0.295),
         shift=(dice.normal(0, 0.003), dice.normal(0, 0.003)),

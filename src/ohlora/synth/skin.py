@@ -81,7 +81,9 @@ def paint_body(s: Surface, head: Head, coverage: Tensor, person: Person) -> Fini
         beard = (jaw + moustache).clamp(0, 1) * grain * skin.stubble * (1 - lips)
         out = out * (1 - 0.55 * beard[:, None]) + 0.02 * beard[:, None] * color(0.3, 0.4, 0.6)
 
-    bare = tone * color(0.88, 0.58, 0.56)
+    bare = tone * (
+        color(0.88, 0.58, 0.56) * person.gender + color(0.92, 0.70, 0.65) * (1 - person.gender)
+    )
     lip = bare * (1 - skin.lip) + color(*skin.lip_color) * skin.lip
     creases = value_noise(rest * color(6.0, 1.0, 1.0), 120.0, 2) - 0.5
     seam = 1 - 0.35 * smoothstep(0.75, 1.0, head.sample("inside-mouth", uv) + 0.4 * lips)
