@@ -14,6 +14,28 @@ from ohlora.errors import OhloraError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
+# What she runs on. None: as the persona says, else what comes with the program.
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="embedded, auto:, int8: or hf:BASE[+ADAPTER], or openai:URL#MODEL.",
+        show_default="the persona's",
+    ),
+]
+Encoder = Annotated[
+    str | None, typer.Option(help="embedded, or sbert:FOLDER.", show_default="the persona's")
+]
+Face = Annotated[
+    str | None,
+    typer.Option(
+        help="embedded, pack:FOLDER, or generator:FILE;z=FILE.", show_default="the persona's"
+    ),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(help="default, or v1: exactly as published.", show_default="the persona's"),
+]
+
 
 def language() -> str:
     """ "ko" or "en", from OHLORA_LANG, LC_ALL, LC_MESSAGES or LANG."""

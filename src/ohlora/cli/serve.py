@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ohlora.cli.output import language, progress_bar
+from ohlora.cli.output import Encoder, Engine, Face, Mode, language, progress_bar
 
 if TYPE_CHECKING:
     from ohlora.companion import Companion
@@ -20,14 +20,9 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 8765,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     persona: Annotated[str, typer.Option(help="Who to talk to: a name or a folder.")] = "ohlora",
-    engine: Annotated[
-        str,
-        typer.Option(help="embedded, hf:FOLDER[+ADAPTER], or openai:URL#MODEL."),
-    ] = "embedded",
-    encoder: Annotated[str, typer.Option(help="embedded, or sbert:FOLDER.")] = "embedded",
-    face: Annotated[
-        str, typer.Option(help="embedded, pack:FOLDER, or generator:FILE;z=FILE.")
-    ] = "embedded",
+    engine: Engine = None,
+    encoder: Encoder = None,
+    face: Face = None,
     token: Annotated[
         str,
         typer.Option(envvar="OHLORA_TOKEN", help="Access token; made and kept when left out."),
@@ -36,7 +31,7 @@ def serve(
         list[str] | None,
         typer.Option(help="A name the server may be called by, such as a proxy's; repeatable."),
     ] = None,
-    mode: Annotated[str, typer.Option(help="default, or v1: exactly as published.")] = "default",
+    mode: Mode = None,
 ) -> None:
     """Serve the page and the OpenAI-style API on this machine.
 
