@@ -146,6 +146,8 @@ def test_a_refusal_says_what_to_do(server, status, advice):
         (send(502, "<html>bad gateway</html>"), "502"),
         (stream('data: {"error": {"message": "out of memory"}}'), "out of memory"),
         (stream("data: 5"), "reported 5"),
+        (send(200, '{"choices": [{"message": "hello"}]}'), "cut off"),
+        (send(200, '{"choices": {"0": 1}}'), "cut off"),
     ],
 )
 def test_a_broken_answer_is_one_sentence(server, reply, said):
@@ -188,3 +190,8 @@ def test_the_spec_names_address_and_model():
     for spec in ("openai:127.0.0.1#m", "openai:http://127.0.0.1/v1"):
         with pytest.raises(BadInput, match="URL#MODEL"):
             load_engine(spec)
+
+
+def test_a_key_no_header_can_carry_is_one_sentence():
+    with pytest.raises(BadInput, match="copy the key again"):
+        OpenAIEngine("http://127.0.0.1:9/v1", "m", key="열쇠")

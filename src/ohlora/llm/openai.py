@@ -36,6 +36,11 @@ class OpenAIEngine:
     ) -> None:
         self.url, self.model = url.rstrip("/"), model
         self.id = f"openai:{self.url}#{model}"
+        if key and not key.isascii():
+            raise BadInput(
+                "OPENAI_API_KEY holds characters no key has: copy the key again.",
+                "OPENAI_API_KEY에 키에 없는 글자가 있어요. 키를 다시 복사해 주세요.",
+            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(
             headers=headers, timeout=httpx.Timeout(read_s, connect=CONNECT_S)
@@ -139,6 +144,9 @@ class OpenAIEngine:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             name = str(error) or type(error).__name__
             pieces.put(("error", self._failed(f"no connection: {name}", f"연결 실패: {name}")))
+        except Exception as error:  # whatever it was, the listener must not wait for ever
+            name = type(error).__name__
+            pieces.put(("error", self._failed(f"unexpected {name}", f"예상 밖의 {name}")))
 
     def _events(self, response: httpx.Response) -> Iterator[dict[str, Any]]:
         for line in response.iter_lines():
@@ -156,7 +164,7 @@ class OpenAIEngine:
         except ValueError as error:
             raise self._failed(
                 "it sent something that is no JSON", "JSON이 아닌 답이 왔어요"
-            ) from (error)
+            ) from error
         if not isinstance(event, dict) or "error" in event:
             detail = _detail(event)
             raise self._failed(f"it reported {detail}", f"서버가 오류를 알렸어요: {detail}")
@@ -192,10 +200,13 @@ class OpenAIEngine:
 
 def _choice(event: dict[str, Any]) -> tuple[str, str | None]:
     """Text and finish reason of a chunk or of a whole answer."""
-    choices = event.get("choices") or [{}]
-    choice = choices[0] if isinstance(choices[0], dict) else {}
-    message = choice.get("delta") or choice.get("message") or {}
-    return str(message.get("content") or ""), choice.get("finish_reason")
+    choices = event.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    choice = choice if isinstance(choice, dict) else {}
+    message = choice.get("delta") or choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else None
+    reason = choice.get("finish_reason")
+    return (text if isinstance(text, str) else ""), (reason if isinstance(reason, str) else None)
 
 
 def _detail(event: Any) -> str:
