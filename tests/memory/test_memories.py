@@ -236,3 +236,23 @@ def test_unknown_numbers_are_unknown_memories(store: Store) -> None:
             with pytest.raises(UnknownMemory):
                 act(number)
     assert str(UnknownMemory(3)).startswith("There is no memory 3")
+
+
+def test_a_turn_begun_before_midnight_means_its_own_tomorrow(store: Store, clock: Clock) -> None:
+    began = clock.now.replace(hour=23, minute=59, second=59)
+    clock.now = began
+    clock.forward(seconds=2)
+    plan, _ = store.memories.remember("내일 일정", "시험", now=began)
+    assert store.memories.get(plan.id).text == "[오늘 일정: 시험]"
+    later, _ = store.memories.remember("내일 일정", "시험")
+    assert store.memories.get(later.id).text == "[내일 일정: 시험]"
+
+
+def test_forgetting_several_memories_is_one_change(store: Store) -> None:
+    food, _ = store.memories.remember("좋아하는 음식", "마라탕, 초밥")
+    name, _ = store.memories.remember("이름", "지은")
+    kept, gone = store.memories.forget({food.id: "초밥", name.id: None})
+    assert (kept.value, gone.deleted) == ("초밥", True)
+    assert [record.text for record in store.memories.all()] == ["[좋아하는 음식: 초밥]"]
+    store.memories.undo()
+    assert {record.value for record in store.memories.all()} == {"마라탕, 초밥", "지은"}

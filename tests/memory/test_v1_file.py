@@ -124,3 +124,12 @@ def test_what_is_not_text_is_refused_and_nothing_is_taken(store: Store, data: by
 def test_each_persona_has_its_own_file(store: Store) -> None:
     import_file(store, b"[a: b]\n", TUESDAY)
     assert export_file(store.of("me", "another")) == b""
+
+
+def test_the_first_memory_behind_a_byte_order_mark_is_read_and_the_mark_kept(store: Store) -> None:
+    data = b"\xef\xbb\xbf" + "[이름: 지은]\r\n[직업: 의사]\r\n".encode()
+    assert import_file(store, data, TUESDAY).stored == 2
+    assert [record.text for record in store.memories.all()] == ["[직업: 의사]", "[이름: 지은]"]
+    assert export_file(store) == data
+    store.memories.remember("이름", "하늘")
+    assert export_file(store) == b"\xef\xbb\xbf" + "[이름: 하늘]\r\n[직업: 의사]\r\n".encode()

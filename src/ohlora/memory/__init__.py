@@ -3,6 +3,7 @@
 store.py      open_store, Store: begin_turn, append_event, finish_turn, events_after, recover
 sessions.py   store.sessions: create, list, get, rename, delete, messages
 memories.py   store.memories: remember, edit, delete, undo, get, all, search, history, purge
+told.py       memory events in the log, without what the user said
 vectors.py    store.vectors: sentence vectors beside their encoder and their text
 records.py    MemoryRecord, and text fit to be one
 recall.py     Recall.best: which memories belong to what was just said

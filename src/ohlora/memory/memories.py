@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 from sqlite3 import Connection, Row
 from typing import Any, Literal
@@ -30,6 +31,7 @@ from ohlora.memory.records import (
     when_of,
 )
 from ohlora.memory.sessions import Owner, instant
+from ohlora.memory.told import empty_events
 
 OPPOSITES = {"좋아하는": "싫어하는", "싫어하는": "좋아하는"}
 
@@ -51,13 +53,21 @@ class Memories:
         subject: Subject = "user",
         merge: bool = False,
         source_message_id: int | None = None,
+        now: datetime | None = None,
     ) -> tuple[MemoryRecord, Literal["stored", "updated", "unchanged"]]:
         """Keep a fact. A time word in front of the key is resolved to its day.
+
+        `now` (default: the clock) is when it was told: a turn begun at 23:59:59 means its own
+        "내일", however long the turn takes.
 
         A live memory with the same subject, key and day takes the new value; with `merge` the
         value joins those it has. "unchanged" when that value was known already.
         Raises BadInput when key or value is empty after cleaning.
         """
+        if now is not None:
+            return self.at(now).remember(
+                key, value, subject=subject, merge=merge, source_message_id=source_message_id
+            )
         now = self._clock()
         key, when = split_key(clean_key(key), now.date())
         value = clean_value(value)
@@ -115,14 +125,8 @@ class Memories:
 
     def delete(self, memory_id: int) -> MemoryRecord:
         """Take a memory out of use; undo brings it back, purge makes it final."""
-        now = self._clock()
-        with self._db.write() as db:
-            row = self._row(db, memory_id)
-            if row["deleted"]:
-                raise UnknownMemory(memory_id)
-            state = state_of(row) | {"deleted": 1}
-            self._change(db, row, state, "deleted", self._next_change(db), now)
-            return self._get(db, memory_id)
+        (record,) = self.forget({memory_id: None})
+        return record
 
     def undo(self, memory_id: int | None = None) -> Undone:
         """Undo the last change, or the last change of one memory; again undoes the one before.
@@ -161,15 +165,33 @@ class Memories:
             return Undone(last["action"], self._get(db, last["memory_id"]))
 
     def purge(self) -> int:
-        """Erase deleted and expired memories for good, with their history; returns how many."""
+        """Erase deleted and expired memories for good; returns how many.
+
+        With them go their history and what memory events say of them.
+        """
         with self._db.write() as db:
             gone = db.execute(
                 f"delete from memories as m where m.user_id = ? and m.persona_id = ? "
-                f"and not ({LIVE})",
+                f"and not ({LIVE}) returning id",
                 (*self._own, instant(self._clock())),
-            ).rowcount
+            ).fetchall()
+            empty_events(db, (row["id"] for row in gone))
         self._db.checkpoint()
-        return gone
+        return len(gone)
+
+    def forget(self, left: Mapping[int, str | None]) -> list[MemoryRecord]:
+        """Give memories the value that is left of theirs (None: delete them), in one change."""
+        now = self._clock()
+        with self._db.write() as db:
+            change = self._next_change(db)
+            for memory_id, value in left.items():
+                row = self._row(db, memory_id)
+                if row["deleted"]:
+                    raise UnknownMemory(memory_id)
+                changed = {"deleted": 1} if value is None else {"value": clean_value(value)}
+                action = "deleted" if value is None else "updated"
+                self._change(db, row, state_of(row) | changed, action, change, now)
+            return [self._get(db, memory_id) for memory_id in left]
 
     def get(self, memory_id: int) -> MemoryRecord:
         with self._db.read() as db:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,16 @@ class Recall:
         query = self.encoder.encode([prompt])[0]  # [D]
         floor = self.encoder.recall_threshold if threshold is None else threshold
         with self._lock:
-            return self._table.best(query, days, now, k, floor)
+            while True:
+                found = self._table.best(query, days, now, k, floor)
+                # As the store has them now: a deleted conversation leaves no source behind.
+                ids = [one.record.id for one in found]
+                kept = {record.id: record for record in self.store.memories.some(ids)}
+                gone = [memory_id for memory_id in ids if memory_id not in kept]
+                if not gone:
+                    return [Recalled(kept[one.record.id], one.score) for one in found]
+                for memory_id in gone:
+                    self._table.drop(memory_id)
 
     def _follow(self, now: datetime) -> None:
         """Bring the table to the state of the store and to today's texts."""
@@ -145,7 +154,7 @@ class Table:
         self._first[row] = when.first.toordinal() if when else -1
         self._last[row] = when.last.toordinal() if when else -1
         self._rows[record.id] = row
-        self.records.append(record)
+        self.records.append(replace(record, source_text=None))  # the store alone knows it
 
     def drop(self, memory_id: int) -> None:
         row = self._rows.pop(memory_id, None)

@@ -14,6 +14,7 @@ ISO days of the user's calendar.
 
 from __future__ import annotations
 
+import json
 from sqlite3 import Connection
 
 from ohlora.errors import StoreTooNew
@@ -124,7 +125,28 @@ def m003_v1_lines(db: Connection) -> None:
     db.execute("create index v1_lines_by_memory on v1_lines (memory_id)")
 
 
-MIGRATIONS = (m001_conversations, m002_memories, m003_v1_lines)  # append only
+def m004_events_without_sources(db: Connection) -> None:
+    """Earlier versions logged the user's sentence, and kept showing purged memories."""
+    kept = {row[0] for row in db.execute("select id from memories")}
+    rows = db.execute("select response_id, seq, payload from events where type = 'memory'")
+    for response_id, seq, data in rows.fetchall():
+        payload = json.loads(data)
+        memory = payload["memory"]
+        memory.pop("source_text", None)
+        if memory.get("id") not in kept:
+            payload = {"type": "purged"}
+        db.execute(
+            "update events set type = ?, payload = ? where response_id = ? and seq = ?",
+            (payload["type"], json.dumps(payload, ensure_ascii=False), response_id, seq),
+        )
+
+
+MIGRATIONS = (  # append only
+    m001_conversations,
+    m002_memories,
+    m003_v1_lines,
+    m004_events_without_sources,
+)
 
 
 def migrate(db: Connection) -> None:

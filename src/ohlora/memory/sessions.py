@@ -13,6 +13,7 @@ from typing import Any
 from ohlora.errors import UnknownSession
 from ohlora.memory.database import Database
 from ohlora.memory.dates import Clock
+from ohlora.memory.told import served
 
 TITLE_CHARACTERS = 30
 PAGE_LIMIT = 500
@@ -109,10 +110,11 @@ class Sessions:
         return self.get(session_id)
 
     def delete(self, session_id: str) -> None:
-        """Forget a conversation for good. Memories taken from it stay, without their source."""
+        """Erase a conversation, on disk too. Memories taken from it stay, without their source."""
         with self._db.write() as db:
             self._check(db, session_id)
             db.execute("delete from sessions where id = ?", (session_id,))
+        self._db.checkpoint()
 
     def messages(
         self, session_id: str, before: int | None = None, limit: int = 50
@@ -158,12 +160,13 @@ def _memories_told(db: Connection, rows: list[Row]) -> dict[int, list[dict[str, 
     """The memory events of these messages, by message id."""
     told: dict[int, list[dict[str, Any]]] = {}
     marks = ",".join("?" * len(rows))
-    for row in db.execute(
+    found = db.execute(
         f"select message_id, payload from events where message_id in ({marks}) "
         "and type = 'memory' order by message_id, seq",
         [row["id"] for row in rows],
-    ):
-        event = json.loads(row["payload"])
+    ).fetchall()
+    events = served(db, [json.loads(row["payload"]) for row in found])
+    for row, event in zip(found, events, strict=True):
         told.setdefault(row["message_id"], []).append(
             {name: event.get(name) for name in ("action", "memory", "score")}
         )

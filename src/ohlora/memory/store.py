@@ -8,7 +8,9 @@
 
 A turn is a user message, an assistant message and a log of events. A token is appended to the
 log and to the message's text in one transaction, so text delivered is text stored, whenever
-the process dies. A Store may be used from any thread.
+the process dies. A memory event is logged without what the user said; that is read from its
+message when the event is served, so it is gone with its conversation (told.py). A Store may be
+used from any thread.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from ohlora.memory.sessions import (
     instant,
     one_line,
 )
+from ohlora.memory.told import PURGED, served, unsourced
 from ohlora.memory.vectors import Vectors
 
 TOKENS_KEPT = timedelta(days=1)  # single tokens of an answer; its text and other events stay
@@ -139,10 +142,11 @@ class Store:
                 "select e.seq, e.payload from events e "
                 "join messages m on m.id = e.message_id join sessions s on s.id = m.session_id "
                 "where e.response_id = ? and e.seq > ? and s.user_id = ? and s.persona_id = ? "
-                "order by e.seq",
+                f"and e.type <> '{PURGED}' order by e.seq",
                 (response_id, seq, self.owner.user, self.owner.persona),
             ).fetchall()
-        return [LoggedEvent(row["seq"], json.loads(row["payload"])) for row in rows]
+            payloads = served(db, [json.loads(row["payload"]) for row in rows])
+        return [LoggedEvent(row["seq"], said) for row, said in zip(rows, payloads, strict=True)]
 
     def recover(self) -> list[str]:
         """End the answers that dead processes left streaming; returns their response_ids.
@@ -217,7 +221,7 @@ class Store:
                 message["response_id"],
                 message["id"],
                 payload["type"],
-                json.dumps(payload, ensure_ascii=False),
+                json.dumps(unsourced(payload), ensure_ascii=False),
                 instant(self.clock()),
             ),
         ).fetchone()[0]

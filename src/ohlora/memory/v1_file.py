@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +99,7 @@ def import_file(store: Store, data: bytes, written: datetime) -> Imported:
         rows: list[tuple[bytes, int | None]] = []
         for raw in re.findall(rb"[^\n]*\n|[^\n]+", data):
             memory_id = None
-            if match := LINE.match(raw.decode().rstrip("\r\n")):
+            if match := LINE.match(raw.removeprefix(BOM_UTF8).decode().rstrip("\r\n")):
                 try:
                     record, action = memories.remember(match["key"], match["value"])
                     memory_id = record.id
@@ -148,7 +149,9 @@ def export_file(store: Store) -> bytes:
         elif not records[memory_id].deleted and memory_id not in written:
             written.add(memory_id)
             ending = re.search(rb"[\r\n]*$", row["raw"])
-            out.append(records[memory_id].text.encode() + (ending[0] if ending else b"\n"))
+            mark = BOM_UTF8 if row["raw"].startswith(BOM_UTF8) else b""  # Windows Notepad's
+            text = records[memory_id].text.encode()
+            out.append(mark + text + (ending[0] if ending else b"\n"))
     new = [record for record in reversed(rest) if record.id not in states]
     if new and out and not out[-1].endswith(b"\n"):
         out.append(b"\n")
