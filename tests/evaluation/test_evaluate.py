@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ohlora.cli.eval import app
 from ohlora.dialogue.prompt import Prompt
 from ohlora.embedding import load_encoder
-from ohlora.errors import BadInput
+from ohlora.errors import BadInput, StoreError
 from ohlora.evaluation import chat, encoder, memory, persona, report, sets
 from ohlora.evaluation.report import Number, Plot, Report
 from ohlora.evaluation.talk import Models
@@ -208,3 +210,10 @@ def test_a_foreign_file_in_the_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text("{}")
     with pytest.raises(BadInput, match=r"package\.json is no result"):
         report.read_all(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_measuring(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["persona", "--out", str(tmp_path / "file" / "results")])
+    assert isinstance(result.exception, StoreError)
+    assert "choose another --out" in str(result.exception)

@@ -29,9 +29,13 @@ Out = Annotated[
 ]
 
 
-def load(persona: str, engine: str, encoder: str, llm_only: bool) -> Models:
+def load(persona: str, engine: str, encoder: str, llm_only: bool, out: Path | None) -> Models:
+    """The models, once it is sure that the results can be written."""
+    from ohlora.evaluation.report import open_folder
     from ohlora.evaluation.talk import load_models
 
+    if out:
+        open_folder(out)
     return load_models(persona, engine, encoder, llm_only=llm_only, progress=progress_bar())
 
 
@@ -75,7 +79,7 @@ def persona_(
     """
     from ohlora.evaluation.persona import evaluate
 
-    models = load(persona, engine, encoder, llm_only)
+    models = load(persona, engine, encoder, llm_only, out)
     finish(evaluate(models, limit=limit, progress=progress_bar()), out, as_json, llm_only)
 
 
@@ -101,7 +105,7 @@ def chat(
 
     name = RATINGS.replace(".tsv", "-llm-only.tsv") if llm_only else RATINGS
     ratings = read_ratings(out / name) if out else {}
-    models = load(persona, engine, encoder, llm_only)
+    models = load(persona, engine, encoder, llm_only, out)
     report = evaluate(models, limit=limit, ratings=ratings, progress=progress_bar())
     finish(report, out, as_json, llm_only)
     if out:
@@ -125,7 +129,7 @@ def memory(
     """
     from ohlora.evaluation.memory import evaluate
 
-    models = load(persona, engine, encoder, llm_only)
+    models = load(persona, engine, encoder, llm_only, out)
     finish(evaluate(models, limit=limit, progress=progress_bar()), out, as_json, llm_only)
 
 

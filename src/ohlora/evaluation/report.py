@@ -84,19 +84,35 @@ class Report:
 
 def write(folder: Path, report: Report) -> Path:
     """Add a report to a folder of results; returns the page. Raises StoreError, BadInput."""
+    open_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1)
         whole(folder / f"{report.name}.json", text + "\n")
         reports = read_all(folder)
         whole(folder / "evaluation.md", markdown(reports))
         whole(folder / "index.html", page(reports))
     except OSError as error:
-        raise StoreError(
-            f"The results cannot be written to {folder} ({error.strerror}): choose another --out.",
-            f"결과를 {folder}에 쓸 수 없어요({error.strerror}). --out을 바꿔 주세요.",
-        ) from error
+        raise unwritable(folder, error) from error
     return folder / "index.html"
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder, and see that all in it can be read: before an hour of measuring, not after.
+
+    Raises StoreError, BadInput.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        whole(folder / "index.html", page(read_all(folder)))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"The results cannot be written to {folder} ({error.strerror}): choose another --out.",
+        f"결과를 {folder}에 쓸 수 없어요({error.strerror}). --out을 바꿔 주세요.",
+    )
 
 
 def whole(path: Path, text: str) -> None:
