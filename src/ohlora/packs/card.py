@@ -81,7 +81,8 @@ def dump_card(card: Card, spec: Spec = 3) -> bytes:
     if card.get("spec") == framed["spec"]:
         framed["spec_version"] = card["spec_version"]
     if spec == 3:
-        framed["data"] = {"group_only_greetings": [], **card["data"]}
+        framed["data"] = {**card["data"]}
+        framed["data"].setdefault("group_only_greetings", [])
     return json.dumps(framed, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 

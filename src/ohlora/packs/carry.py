@@ -165,7 +165,7 @@ def draw_picture(folder: Path) -> bytes:
         side = PICTURE_PIXELS
         picture = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
+    picture.save(out, "PNG")
     return out.getvalue()
 
 

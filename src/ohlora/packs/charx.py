@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ ADDRESS = "embeded://"
 MOST_ENTRIES = 4_000
 MOST_BYTES = 256 << 20  # unpacked, all entries together
 CARD_NAME = "card.json"
-_BROKEN = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)  # found while an entry is read
+_BROKEN = (*_DAMAGED, OSError, NotImplementedError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ def open_charx(path: Path) -> Iterator[Archive]:
 
             return open_
 
-        yield Archive(path, card, {name: opener(name) for name in entries if name != CARD_NAME})
+        names = [name for name in entries if name != CARD_NAME]
+        try:
+            yield Archive(path, card, {name: opener(name) for name in names})
+        except _DAMAGED as error:
+            raise _damaged(path, error) from error
 
 
 def write_charx(stream: IO[bytes], card: bytes, files: Mapping[str, Opener]) -> None:

@@ -272,7 +272,8 @@ def _examples_text(pack: Pack, today: date) -> str:
     """Some of the lines, one of each topic, as example dialogues."""
     shown: dict[str, str] = {}
     slots = _lasting(pack, today)
-    for row in pack.rows():
+    written = [row for stem in ("own", "examples") for row in pack.lines.get(stem, [])]
+    for row in [*written, *pack.rows()]:
         question, answer = row["q"], fill(row["a"], slots)
         if row["topic"] in shown or question.startswith("[") or re.search(r"\{\w+\}", answer):
             continue
