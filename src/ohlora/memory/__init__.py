@@ -7,7 +7,8 @@ told.py       memory events in the log, without what the user said
 vectors.py    store.vectors: sentence vectors beside their encoder and their text
 records.py    MemoryRecord, and text fit to be one
 recall.py     Recall.best: which memories belong to what was just said
-extract/      extract: what a message tells that is worth remembering
+extract/      extract: what a message tells that is worth remembering, or forgetting
+findings.py   apply: what extract found goes into the store
 dates.py      time words to days and back, expiry; Clock
 audit.py      what is kept and what looks wrong
 v1_file.py    v1's memory file: its choice, its saving, import and export

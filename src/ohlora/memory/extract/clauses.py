@@ -11,11 +11,12 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final
+from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final, plain_stem
 from ohlora.memory.extract.words import ASKING, EVENTS, FIRST_PERSON, OPENERS, YOU, words
 from ohlora.memory.records import Subject
 
 READ_CHARACTERS = 2_000  # of a message; the rest is not looked at
+CLAUSES = 60  # of a message; one that only repeats another counts for nothing
 CLAUSE_WORDS = 24  # a longer clause is a story, not a fact
 
 
@@ -27,6 +28,16 @@ class Fact:
     value: str
     subject: Subject = "user"
     merge: bool = False  # the value joins those the key has ("좋아하는 음식: 마라탕, 떡볶이")
+
+
+@dataclass(frozen=True)
+class Forget:
+    """What holds no longer, or is not to be kept. Neither key nor value: everything."""
+
+    key: str | None = None  # None: whatever the key; "일정" without a day: of any day
+    value: str | None = None  # None: all of the key; else what has these words
+    subject: Subject | None = None  # None: anyone's
+    last: bool = False  # what was told last, whatever it is
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,15 @@ def clauses(message: str) -> Iterator[Clause]:
     text = QUOTED.sub(f" {QUOTE_MARK} ", text).replace("ㄹㅇ", "진짜")
     text = "".join(char if _readable(char) else "\n" for char in text)  # emoji end a sentence
     text = LAUGH.sub("\n", re.sub(r"[\[\](){}<>〔〕/|·]", " ", text))
+    seen: set[Clause] = set()
     for sentence, marks in SENTENCE.findall(text):
         asked, comma = "?" in marks or "？" in marks, set(marks) <= {",", " "} and "," in marks
-        yield from _statements(sentence.split(), asked, comma)
+        for clause in _statements(sentence.split(), asked, comma):
+            if len(seen) < CLAUSES and clause not in seen:
+                seen.add(clause)
+                yield clause
+        if len(seen) == CLAUSES:
+            return
 
 
 def _readable(char: str) -> bool:
@@ -81,6 +98,8 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
         return
     parts: list[list[str]] = [[]]
     for word in said[: 4 * CLAUSE_WORDS]:
+        if word == "이름은" and parts[-1] and _tells(parts[-1][-1]):
+            parts.append([])  # "고양이 키워 이름은 나비야"
         parts[-1].append(word)
         if _joins(word) or (not asked and _says_also(word)):
             parts.append([])
@@ -90,6 +109,11 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
         clause = _clause(part, last and not comma)
         if clause is not None and not (last and (asked or _asks(part[-1]))):
             yield clause
+
+
+def _tells(word: str) -> bool:
+    """A verb that ends a statement: 키워, 키우고 있어."""
+    return len(word) > 1 and word not in YOU and plain_stem(word) is not None
 
 
 def _joins(word: str) -> bool:
@@ -135,11 +159,28 @@ def _clause(said: list[str], last: bool) -> Clause | None:
         if said[0] == "네" and said[1] not in FIRST_PERSON:
             break
         said = said[1:]
+    said = _corrected(said)
     if not said or len(said) > CLAUSE_WORDS:
         return None
     if any(word in YOU or word in ASKING or word.startswith(("무슨", "몇")) for word in said):
         return None
     return Clause(tuple(said), said[0] in FIRST_PERSON, last)
+
+
+def _corrected(said: list[str]) -> list[str]:
+    """ "나 23살 아니고 25살이야" -> "나 25살이야"; the topic before the denied word stays."""
+    at = next((at for at, word in enumerate(said[:-1]) if word in NOT_BUT), 0)
+    if at < 1:
+        return said
+    topics = [
+        number
+        for number, word in enumerate(said[: at - 1])
+        if word in FIRST_PERSON or word.endswith(("은", "는"))
+    ]
+    return said[: topics[-1] + 1 if topics else 0] + said[at + 1 :]
+
+
+NOT_BUT = words("아니고 아니라 아니구")
 
 
 def reported(clause: Clause) -> bool:

@@ -66,6 +66,9 @@ BECOMING = re.compile(
     r"^(?P<what>[가-힣]{2,8}(?:\s[가-힣]{2,6})?)(?:이|가)\s되고\s?싶(?:어|어요|다|음)$"
 )
 MOVED = re.compile(r"^(?P<what>\S{2,10}?)(?:으로|로)\s이사\s?(?:왔어|갔어|했어|했다|왔다)(?:요)?$")
+MOVED_TO = re.compile(
+    r"^이사\s?(?:왔어|갔어|했어|했다|왔다)(?:요)?\s(?P<what>\S{2,10}?)(?:으로|로)$"
+)
 HOBBY = re.compile(r"^취미로\s(?P<what>\S{1,10})\s(?:쳐|해|배워|그려|찍어)(?:요)?$")
 PARTNER = re.compile(
     r"^(?P<who>여자친구|여친|남자친구|남친|애인)(?:가|이|랑|이랑|하고)?\s"
@@ -89,6 +92,7 @@ def doings(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
         (ALLERGY, "알레르기"),
         (BECOMING, "꿈"),
         (MOVED, "사는 곳"),
+        (MOVED_TO, "사는 곳"),
         (HOBBY, "취미"),
     ):
         match = pattern.match(text)

@@ -29,6 +29,10 @@ from ohlora.memory.extract.words import (
     PLAN_VERBS,
 )
 
+TODAY = re.compile(  # an hour without a day
+    r"(?:^|\s)(?:\d{1,2}시(?:\s?\d{1,2}분|\s?반)?(?:에|까지)|(?P<later>이따가?))(?=\s|$)"
+)
+HABIT = frozenset("매일 맨날 항상 보통 늘 원래 매주 매번 평소에 주로 가끔 어릴".split())
 WITH = re.compile(r"(?:이랑|랑|하고|와|과)$")
 PARTICLE = re.compile(r"^(?:에는|에도|에만|에|은|는|엔|도|까지|날에|날은|날|쯤에|쯤)(?=\s|$)")
 OTHER_DAY = re.compile(r"^(?:부터|마다|\s?다음\s?날|\s?전\s?날|\s이브|의)")
@@ -57,6 +61,12 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
         return
     text = clause.text
     found = list(mentions(text, today))
+    if not found and (hour := TODAY.search(text)) and not HABIT & set(clause.words):
+        end = clause.words[-1]
+        if hour["later"] or HAS.match(end) or COPULA.sub("", end) in EVENTS:
+            at = 1 if clause.words[0] in FIRST_PERSON else 0
+            text = " ".join([*clause.words[:at], "오늘", *clause.words[at:]])
+            found = list(mentions(text, today))[:1]
     if not found:
         return
     if len(found) == 2 and "말고" in text[found[0].end : found[1].start]:

@@ -10,7 +10,10 @@ from ohlora.memory.extract.clauses import Clause, Fact
 from ohlora.memory.extract.korean import COPULA, OWN_I, noun_form
 from ohlora.memory.extract.words import (
     ANIMALS,
+    DRINKS,
     FILLERS,
+    FOODS,
+    GAMES,
     KINDS,
     KNOWN,
     NO_VALUES,
@@ -61,6 +64,27 @@ def _likes(said: list[str], first_person: bool) -> Iterator[Fact]:
             key = "못 마시는 음료" if cannot[0].startswith("마") else "못 먹는 음식"
             yield Fact(key, thing, merge=True)
         return
+    if said[-2] == "안" and (refused := REFUSED.match(said[-1])):
+        thing = liked_thing(said[:-2], first_person)
+        *manner, noun = thing.split() if thing else [""]
+        known = noun in FOODS | DRINKS | SWORN_OFF and noun != "밥"
+        if known and all(ADJECTIVE.search(word) for word in manner):  # not 오늘 커피
+            yield Fact(
+                f"안 {'마시는 음료' if refused[0][0] == '마' else '먹는 음식'}", thing, merge=True
+            )
+        return
+    if QUIT.match(said[-1]) and len(said) == 2:
+        thing = re.sub(r"(?<=\S)(?:을|를|도)$", "", said[0])
+        if thing in FOODS | DRINKS | GAMES | SWORN_OFF:
+            yield Fact("끊은 것", thing, merge=True)
+        return
+    if turned := TURNED.match(said[-1]):
+        thing = liked_thing(said[:-1], first_person)
+        kind = kind_of(thing) if thing else "것"
+        own = first_person and turned[1] == "싫어" and thing and not thing.endswith("기")
+        if thing and (kind != "것" or (own and thing.split()[-1] not in MOODS)):
+            yield Fact(f"{turned[1]}하는 {kind}", thing, merge=True)
+        return
     short = re.match(r"^(좋아|싫어)요?$", said[-1]) if first_person else None  # 나 아이유 좋아
     feeling = LIKED.match(said[-1]) or short
     thing = liked_thing(said[:-1], first_person) if feeling else None
@@ -74,6 +98,13 @@ def _likes(said: list[str], first_person: bool) -> Iterator[Fact]:
         yield Fact(f"{liked} {kind}", thing, merge=True)
 
 
+REFUSED = re.compile(r"^(?:먹(?:어요?|음|는다|는데)|마셔요?|마신다|마심|마시는데)$")
+QUIT = re.compile(r"^끊(?:었어|었어요|었다|었음|었는데|었습니다|음)$")
+TURNED = re.compile(r"^(좋아|싫어)(?:졌어|졌어요|졌다|졌음|졌는데|짐)$")
+SWORN_OFF = words(
+    "담배 술 고기 육류 탄산 탄산음료 카페인 유제품 밀가루 야식 군것질 설탕 날것 해산물 채소 야채 "
+    "배달음식 인스턴트 패스트푸드 게임 인스타 인스타그램 유튜브 SNS 릴스 쇼츠 도박 주식 거"
+)
 MOODS = ("기분", "컨디션", "운", "날씨", "느낌", "오늘", "상태", "분위기", "공기", "요즘")
 VAGUE = words(
     "날 나를 저를 나 저 내 우릴 그들 그들을 그녀 그것들 그것들을 그것을 그걸 이 그 한 아이들 "

@@ -22,11 +22,14 @@ from ohlora.memory.extract.words import (
     CALLED,
     FILLERS,
     FIRST_PERSON,
+    GIVEN,
     JOBS,
     KNOWN,
     NO_VALUES,
+    NOT_NAMES,
     NUMERALS,
     PEOPLE,
+    SURNAMES,
     TASTES,
     YOU,
 )
@@ -82,6 +85,9 @@ VERB_END = re.compile(
     r"(?:다|요|어|해|했|지|네|까|죠|니|냐|면|서|을|를|은|는|만|에|에서|한테|랑|하고|려고|싶어|같아|거|데)$"
 )
 NAMED = re.compile(r"^(?P<name>[가-힣A-Za-z]{1,8}?)(?:이?라고|이?라구)$")
+NAME_TOLD = re.compile(
+    r"^(?:나|저|내|제|난|전)\s이름\s(?P<value>\S{1,6}(?:이야|야|인데요?|입니다|이에요|예요|임|이고))$"
+)
 CALL = re.compile(r"^(?:해요?|합니다|불러|불러줘|불러줘요|불러주세요|불러도|부르면|함)$")
 MBTI = re.compile(r"^[IEie][NSns][TFtf][JPjp]$")
 AGE = re.compile(rf"^(?:\d{{1,2}}\s?(?:살|세)|{NUMERALS}(?:\s?살)?)$")
@@ -183,6 +189,11 @@ def _named(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
     """나는 민수라고 해, 지은이라고 불러줘, 제 이름은 지은이라고 합니다."""
     casually = ("앞으로", "그냥", "편하게", "이제", "줘")
     words = [word for word in clause.words if word not in casually]
+    bare = NAME_TOLD.match(clause.text)  # 나 이름 지훈인데
+    name = value_of(bare["value"], name=True) if bare else None
+    if name and _fitting("이름", name, today):
+        yield Fact("이름", name)
+        return
     if len(words) < 2 or not CALL.match(words[-1]):
         return
     before = words[:-2]
@@ -222,6 +233,8 @@ def _self(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             yield Fact("학년", value)
     elif not (first and ended):
         yield from _goal(value)
+    elif FULL_NAME.match(value) and value not in NOT_NAMES | KNOWN:
+        yield Fact("이름", value)
     elif BLOOD.match(value):
         yield Fact("혈액형", value.upper())
     elif fan := re.fullmatch(r"(\S{1,10}(?:\s\S{1,6})?)\s팬", value):
@@ -244,6 +257,7 @@ def _self(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
 
 
 AT_PRESENT = frozenset(("올해", "현재", "지금", "만으로"))
+FULL_NAME = re.compile(rf"^[{SURNAMES}][{GIVEN[0]}][{GIVEN[1]}]$")
 BLOOD = re.compile(r"^(?:RH\+?\s?)?(?:A|B|O|AB|a|b|o|ab)형$")
 SPOKEN_MBTI = re.compile(r"^(?:mbti|엠비티아이|인프피|엔프피|잇티제|엔팁)")
 
