@@ -116,7 +116,8 @@ def test_the_request_is_openais(server):
     assert body["stream"] is True and body["max_tokens"] == 64 and body["seed"] == 3
     roles = [message["role"] for message in body["messages"]]
     assert roles == ["system", "user", "assistant", "user"]
-    assert body["messages"][-1]["content"] == "[이름: 지수] 안녕"
+    assert body["messages"][0]["content"].endswith("[이름: 지수]")
+    assert body["messages"][-1]["content"] == "안녕"
     assert server.keys == ["Bearer secret"]
 
 
