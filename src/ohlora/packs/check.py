@@ -369,6 +369,7 @@ def _card(folder: Path) -> Iterator[Problem]:
 
 def _of(folder: Path, path: Path, error: OhloraError) -> Problem:
     """An error about a file as a problem: its path relative to the pack, with the line if told."""
+    path = getattr(error, "path", path)
     line = re.search(r"\(at line (\d+)", error.en)
     where = path.relative_to(folder).as_posix() + (f":{line[1]}" if line else "")
     strip = re.compile(rf"^{re.escape(str(folder))}[^:]*: ")

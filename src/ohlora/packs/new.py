@@ -24,7 +24,7 @@ from ohlora.embedding import Encoder
 from ohlora.lines import Line, Lines, load_lines, read_answering, read_lines
 from ohlora.packs.mapping import FALLBACK_EN, FALLBACK_KO, FORMAT, is_korean
 from ohlora.packs.pack import Pack, Row, check_id, make_row, refuse
-from ohlora.packs.voice import ANYONES, FACTS
+from ohlora.packs.voice import ANYONES, FACTS, any_of
 from ohlora.persona import DEFAULT, load_persona
 from ohlora.text import is_visible, josa
 
@@ -131,7 +131,7 @@ class Hers:
         known = load_lines(persona.folder, self.encoder)
         topics = set(self.answering.get(FACTS, ()))
         self.lines = Lines(known.lines, self.encoder, topics or None, vectors=known.vectors)
-        self._words = re.compile("|".join(map(re.escape, persona.own_words)) or "(?!)", re.I)
+        self._words = any_of(persona.own_words)
         self.questions = defaultdict(list)
         for line in known.lines:
             if line.topic in topics and not self.names_her(line.question):

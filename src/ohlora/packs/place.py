@@ -39,14 +39,14 @@ def place(pack: Pack, *, replace: bool = False) -> Path:
         load_persona(str(staging))
         target.parent.mkdir(exist_ok=True)
         old = staging.with_name(f"{name}.old")
-        if target.exists():
+        if replace and target.exists():
             os.replace(target, old)
         try:
             os.rename(staging, target)  # fails when another process was faster
-        except OSError:
+        except OSError as error:
             if old.exists() and not target.exists():
                 os.replace(old, target)
-            raise
+            raise _taken(name) if target.exists() else error from error
         shutil.rmtree(old, ignore_errors=True)
     return target
 

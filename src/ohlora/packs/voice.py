@@ -13,15 +13,24 @@ What is left empty ends in one of the pack's fallback lines ("그건 아직 나�
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
+
+import numpy as np
 
 from ohlora.dialogue.prompt import Prompt
 from ohlora.embedding import Encoder
-from ohlora.lines import Lines, load_lines, read_answering
+from ohlora.lines import (
+    AGREEMENT,
+    NEIGHBOURS,
+    SHARPNESS,
+    about_user,
+    load_lines,
+    read_answering,
+)
 from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.persona import DEFAULT, Persona, load_persona
 
-ASKED = 0.4  # cosine to a question about her life; 63 of 70 such questions, 1 of 60 others
+ASKED = 0.5  # cosine to a question about her life
 CLAIMED = 0.6  # cosine of a sentence to one of her fact lines
 FACTS = "facts"  # the file of her lines that holds her life
 ANYONES = frozenset(["ai", "human", "robot", "memory", "contact", "voice", "vision"])
@@ -52,15 +61,23 @@ class Life:
         known = load_lines(her.folder, encoder)
         rules = read_answering(her.folder / "lines")
         topics = set(rules.topics.get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
-        self.encoder, self.words = encoder, her.own_words
-        self.asked = Lines(known.lines, encoder, topics or None, vectors=known.vectors)
-        told = sorted({line.answer for line in known.lines if line.topic in topics})
-        self.told = encoder.encode(told)  # [N, dim]
+        named = any_of(her.own_words)
+        self.encoder, self.words, self.asked = encoder, her.own_words, known.vectors  # [L, dim]
+        self.hers = np.array(  # [L]: is this line about her life?
+            [line.topic in topics or bool(named.search(line.answer)) for line in known.lines], bool
+        )
+        told = {line.answer for line, hers in zip(known.lines, self.hers, strict=True) if hers}
+        self.told = encoder.encode(sorted(told))  # [N, dim]
 
     def asks(self, text: str) -> bool:
-        """Is this a question that her life answers?"""
-        found = self.asked.nearest(text)
-        return found is not None and found[1] >= ASKED
+        """Is this a question that her life answers? The nearest lines vote, as in ohlora.lines."""
+        if about_user(text) or not self.hers.any():
+            return False
+        cosine = self.asked @ self.encoder.encode([text])[0]  # [L]
+        nearest = np.argsort(-cosine)[:NEIGHBOURS]
+        weight = np.exp((cosine[nearest] - cosine[nearest[0]]) * SHARPNESS)
+        share = weight[self.hers[nearest]].sum() / weight.sum()
+        return bool(share >= AGREEMENT and cosine[self.hers].max() >= ASKED)
 
     def claims(self, sentence: str) -> bool:
         """Does this sentence repeat one of the facts she tells of herself?"""
@@ -78,7 +95,7 @@ class BorrowedVoice:
         self.context_tokens = engine.context_tokens
         own = said_by(persona)
         foreign = [word for word in life.words if word.lower() not in own]
-        self._foreign = re.compile("|".join(map(re.escape, foreign)) or r"(?!)", re.IGNORECASE)
+        self._foreign = any_of(foreign)
 
     def count_tokens(self, text: str) -> int:
         return self.engine.count_tokens(text)
@@ -115,6 +132,11 @@ class BorrowedVoice:
 
     def spoils(self, sentence: str) -> bool:
         return bool(self._foreign.search(sentence)) or self.life.claims(sentence)
+
+
+def any_of(words: Collection[str]) -> re.Pattern[str]:
+    """Finds any of the words, in upper or lower case."""
+    return re.compile("|".join(map(re.escape, words)) or "(?!)", re.IGNORECASE)
 
 
 def said_by(persona: Persona) -> str:
