@@ -93,7 +93,7 @@ def cut_fringe(
     who = (roots.azimuth < 52) & (roots.above < 26) & (u < hair.fringe)
     forward = torch.stack([x * 3.0 - 0.25 * hair.sweep, -1.0 + 0 * x, 0.35 + 0 * x], 1)
     plan.comb = torch.where(who[:, None], forward, plan.comb)
-    plan.cut = torch.where(who, eye[2] + 0.044 + 0.004 * n - 0.30 * x.abs(), plan.cut)
+    plan.cut = torch.where(who, eye[2] + 0.050 + 0.004 * n - 0.30 * x.abs(), plan.cut)
     plan.lift = torch.where(who, 0.004 + 0.007 * v, plan.lift)
     plan.face = torch.where(who, 0.0, plan.face)
     plan.pull = torch.where(who, 0.0, plan.pull)
