@@ -206,3 +206,51 @@ def test_many_threads_recall_while_others_remember(store: Store, recall: Recall)
         thread.join()
     assert faults == []
     assert len(recall.best("열쇠", k=1000, threshold=-1)) == 80
+
+
+def test_an_allergy_or_dislike_is_recalled_when_the_prompt_names_it(
+    store: Store, recall: Recall
+) -> None:
+    store.memories.remember("알레르기", "새우, 땅콩")
+    store.memories.remember("싫어하는 음식", "오이")
+    store.memories.remember("좋아하는 음식", "초밥")
+    assert texts(recall, "땅콩 먹어도 될까?", threshold=0.99) == ["[알레르기: 새우, 땅콩]"]
+    assert texts(recall, "땅콩버터 사 왔어", threshold=0.99) == ["[알레르기: 새우, 땅콩]"]
+    assert texts(recall, "김밥에 오이를 넣을까", threshold=0.99) == ["[싫어하는 음식: 오이]"]
+    assert texts(recall, "초밥 먹을까?", threshold=0.99) == []
+    assert texts(recall, "저녁 먹어도 될까?", threshold=0.99) == []
+    (found,) = recall.best("땅콩 먹어도 될까?", threshold=0.99)
+    assert -1 <= found.score < 0.99  # still its cosine
+
+
+def test_a_word_in_common_comes_before_a_likeness(store: Store, recall: Recall) -> None:
+    store.memories.remember("알레르기", "땅콩")
+    store.memories.remember("먹어도 되는 것", "뭐든지 먹어도 될까")
+    found = texts(recall, "땅콩 먹어도 될까?", k=2, threshold=0.05)
+    assert found == ["[알레르기: 땅콩]", "[먹어도 되는 것: 뭐든지 먹어도 될까]"]
+
+
+def test_a_question_recalls_the_plan_it_names(store: Store, recall: Recall) -> None:
+    store.memories.remember("내일 일정", "기말시험 보기")
+    store.memories.remember("토요일 일정", "친구랑 영화 보기")
+    assert texts(recall, "시험 언제라고 했지?", threshold=0.99) == ["[내일 일정: 기말시험 보기]"]
+    assert texts(recall, "영화 누구랑 보기로 했더라?", threshold=0.99) == [
+        "[11월 28일 일정: 친구랑 영화 보기]"
+    ]
+    assert texts(recall, "내일 영화 뭐 보지?", threshold=0.99) == []  # another day
+    assert texts(recall, "시험 끝나면 좋겠다", threshold=0.99) == []  # no question
+    assert texts(recall, "언제 보기로 했지?", threshold=0.99) == []
+
+
+def test_words_do_not_count_where_v1_chooses(store: Store, recall: Recall) -> None:
+    store.memories.remember("알레르기", "땅콩")
+    assert recall.best("땅콩 먹어도 될까?", threshold=0.99, by_day=False) == []
+
+
+def test_keys_that_the_message_tells_itself_take_no_place(store: Store, recall: Recall) -> None:
+    store.memories.remember("내일 일정", "카페 가기")
+    store.memories.remember("내일 날씨", "비")
+    prompt = "나 내일 시험 있어"
+    assert len(recall.best(prompt, threshold=0.01)) == 2
+    (found,) = recall.best(prompt, k=1, threshold=0.01, without={"내일 일정"})
+    assert found.record.text == "[내일 날씨: 비]"

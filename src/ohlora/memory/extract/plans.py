@@ -62,8 +62,8 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
     text = clause.text
     found = list(mentions(text, today))
     if not found and (hour := TODAY.search(text)) and not HABIT & set(clause.words):
-        end = clause.words[-1]
-        if hour["later"] or HAS.match(end) or COPULA.sub("", end) in EVENTS:
+        told = clause.words[-1]
+        if hour["later"] or HAS.match(told) or COPULA.sub("", told) in EVENTS:
             at = 1 if clause.words[0] in FIRST_PERSON else 0
             text = " ".join([*clause.words[:at], "오늘", *clause.words[at:]])
             found = list(mentions(text, today))[:1]

@@ -68,7 +68,7 @@ def _likes(said: list[str], first_person: bool) -> Iterator[Fact]:
         thing = liked_thing(said[:-2], first_person)
         *manner, noun = thing.split() if thing else [""]
         known = noun in FOODS | DRINKS | SWORN_OFF and noun != "밥"
-        if known and all(ADJECTIVE.search(word) for word in manner):  # not 오늘 커피
+        if thing and known and all(ADJECTIVE.search(word) for word in manner):  # not 오늘 커피
             yield Fact(
                 f"안 {'마시는 음료' if refused[0][0] == '마' else '먹는 음식'}", thing, merge=True
             )
