@@ -168,6 +168,23 @@ def test_what_the_user_told_is_kept_even_when_she_cannot_answer(store: Store, wo
     assert [memory.text for memory in store.memories.all()] == ["[내일 일정: 친구랑 카페 가기]"]
 
 
+def test_tomorrow_is_counted_from_when_the_turn_began(store: Store, words) -> None:
+    midnight = iter([datetime(2026, 11, 24, 23, 59, 59, tzinfo=NOW.tzinfo)])
+    later = datetime(2026, 11, 25, 0, 0, 3, tzinfo=NOW.tzinfo)
+    companion = make(store, words, ScriptedEngine(" 그래!"))
+    companion.clock = lambda: next(midnight, later)
+    turn(companion, "나 내일 친구랑 카페 가")
+    assert store.memories.all()[0].to_dict()["text"] == "[내일 일정: 친구랑 카페 가기]"  # NOW: 24th
+
+
+def test_what_the_user_takes_back_is_forgotten(store: Store, words) -> None:
+    companion = make(store, words, ScriptedEngine(" 그래!"))
+    turn(companion, "내 이름은 지은이야", response="r1")
+    events = turn(companion, "내 이름 잊어줘", response="r2")
+    assert [event.action for event in events if event.type == "memory"][-1] == "forgotten"
+    assert store.memories.all() == []
+
+
 def test_the_model_draws_freely_unless_a_seed_is_asked_for(store: Store, words) -> None:
     """A seeded draw makes CTranslate2 load the model again: a slow first token."""
     engine = ScriptedEngine(" 그래")

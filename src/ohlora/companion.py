@@ -32,7 +32,8 @@ from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.memory.dates import system_clock
-from ohlora.memory.extract import Fact, extract
+from ohlora.memory.extract import Fact, Forget, extract
+from ohlora.memory.findings import apply
 from ohlora.memory.recall import Recall, Recalled
 from ohlora.memory.store import Store, open_store
 from ohlora.persona import Persona, fill, load_persona
@@ -147,7 +148,7 @@ class Companion:
         # A line of hers speaks of herself, or helps in danger: no memory of the user is used.
         recalled = [] if line else self._recall(text, told)
         # Kept before she answers: what was told outlives a reply that fails, or the process.
-        kept = [self._keep(fact, asked) for fact in told]
+        kept = apply(self.store, told, now, source_message_id=asked)
         for found in recalled:
             yield MemoryEvent("recalled", found.record.to_dict(), round(found.score, 4))
 
@@ -175,8 +176,9 @@ class Companion:
             expression = v1_expression(spoken.text)
             yield ExpressionEvent(expression.eyes, expression.mouth, expression.pose)
         tagged = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
-        kept += [self._keep(fact, asked) for fact in tagged]
-        yield from (event for event in kept if event)
+        kept += apply(self.store, tagged, now, source_message_id=asked)
+        for action, record in kept:
+            yield MemoryEvent(action, record.to_dict())
         yield Done(
             "interrupted" if spoken.finish == "stopped" else "complete",
             spoken.text,
@@ -285,7 +287,7 @@ class Companion:
         found = None if self.mode == "v1" else self.lines.best(text, seed)
         return found and found[0]
 
-    def _recall(self, text: str, told: Sequence[Fact]) -> Sequence[Recalled]:
+    def _recall(self, text: str, told: Sequence[Fact | Forget]) -> Sequence[Recalled]:
         if self.mode == "v1":
             return self.recall.best(text, k=1, threshold=V1_THRESHOLD, by_day=False)
         # What this message itself tells needs no older memory of the same kind beside it.
@@ -297,20 +299,9 @@ class Companion:
         messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
         return tuple((message.role, message.text) for message in messages if message.text)
 
-    def _told(self, text: str, now: datetime) -> list[Fact]:
+    def _told(self, text: str, now: datetime) -> list[Fact | Forget]:
         """What the user's message tells. v1 reads her answer's tags instead, as published."""
         return [] if self.mode == "v1" else extract(text, now)
-
-    def _keep(self, fact: Fact, message_id: int) -> MemoryEvent | None:
-        """Store a fact; None when it was known already."""
-        record, action = self.store.memories.remember(
-            fact.key,
-            fact.value,
-            subject=fact.subject,
-            merge=fact.merge,
-            source_message_id=message_id,
-        )
-        return None if action == "unchanged" else MemoryEvent(action, record.to_dict())
 
 
 def again(sampling: Sampling, trial: int) -> Sampling:

@@ -53,10 +53,10 @@ class ExpressionEvent(Event):
 
 @dataclass(frozen=True)
 class MemoryEvent(Event):
-    """One memory: recalled for this turn (with its score), or stored or updated by it."""
+    """One memory: recalled for this turn (with its score), or stored, updated, forgotten by it."""
 
     type: ClassVar[str] = "memory"
-    action: Literal["recalled", "stored", "updated"]
+    action: Literal["recalled", "stored", "updated", "forgotten"]
     memory: dict[str, Any]  # MemoryRecord.to_dict()
     score: float | None = None  # cosine, only when recalled
 

@@ -100,8 +100,9 @@ def turn(
                     print(dim(note), file=sys.stderr)
                 case {"type": "token", "text": piece}:
                     print(piece, end="", flush=True)
-                case {"type": "memory", "memory": memory}:
-                    print(dim(f"  + {memory['text']}"), file=sys.stderr)
+                case {"type": "memory", "action": action, "memory": memory}:
+                    sign = "-" if action == "forgotten" else "+"
+                    print(dim(f"  {sign} {memory['text']}"), file=sys.stderr)
                 case {"type": "reply"}:
                     print()
                 case {"type": "done", "reason": "interrupted"}:

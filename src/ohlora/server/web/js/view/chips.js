@@ -88,7 +88,7 @@ function keptChip({ action, memory }, book) {
   const restore = () =>
     attempt(async () => {
       await book.undo(current.id);
-      show(action);
+      show(action === "forgotten" ? "undone" : action);
     });
 
   function show(state) {
@@ -155,6 +155,7 @@ function keptChip({ action, memory }, book) {
   };
   book.addEventListener("changed", onChanged);
 
-  show(action);
+  if (action === "forgotten") gone("forgotten");
+  else show(action);
   return item;
 }
