@@ -8,6 +8,8 @@ from pathlib import Path
 
 from memory.fakes import Clock, NgramEncoder
 from ohlora.memory import Store, open_store
+from ohlora.memory.extract import Forget
+from ohlora.memory.findings import apply
 from ohlora.memory.recall import Recall
 
 SAID = "나 내일 비밀병원에 가기로 했어"
@@ -105,3 +107,18 @@ def test_a_log_of_an_earlier_version_loses_its_sources_and_its_purged_memories(
     assert "source_text" not in rows[0]["payload"] and "병원" not in rows[1]["payload"]
     assert again.sessions.messages(second)[0][1].memories == []
     again.close()
+
+
+def test_a_conversation_reports_what_it_forgot_until_that_is_purged(
+    store: Store, clock: Clock
+) -> None:
+    session = store.sessions.create()
+    store.memories.remember("이름", "지은")
+    asked, _ = store.begin_turn(session.id, "내 이름 잊어줘", "r")
+    ((action, record),) = apply(store, [Forget("이름")], clock.now, asked)
+    event = {"type": "memory", "action": action, "memory": record.to_dict(), "score": None}
+    store.append_event("r", event)
+    (told,) = store.sessions.messages(session.id)[0][1].memories
+    assert (told["action"], told["memory"]["text"]) == ("forgotten", "[이름: 지은]")
+    store.memories.purge()
+    assert store.sessions.messages(session.id)[0][1].memories == []

@@ -18,7 +18,7 @@ from ohlora.memory.extract.korean import final
 from ohlora.memory.extract.traits import THING
 from ohlora.memory.extract.words import FILLERS, FIRST_PERSON, words
 
-PLEASE = r"(?:\s?(?:줘|줘요|줄래|주라|주세요|버려|버려줘|버려\s줘|주면\s돼))"
+PLEASE = r"(?:\s?(?:줘|줘요|줄래|주라|주세요|버려줘|버려\s줘|주면\s돼))"
 FORGETTING = re.compile(
     rf"^(?P<what>.*?)\s?(?:(?:잊어|까먹어|지워|삭제해|잊어버려){PLEASE}"
     r"|기억(?:은|을)?\s?(?:하지\s?(?:마|마요|말아|말아줘|마세요|말고)|안\s?해도\s?(?:돼|돼요|괜찮아))"
@@ -101,7 +101,8 @@ def called_off(clause: Clause, today: date) -> Iterator[Forget]:
         word for word in text.split() if word not in ("다", "전부", "모두", "하기로", "한", "거")
     ]
     what = [re.sub(r"(?<=\S)(?:이|가|은|는|도|을|를)$", "", word) for word in what]
-    if len(what) > 4 or not (what or day):
+    plainly = re.match(r"취소|무산|파토|파투|캔슬", clause.words[at])  # not "입맛이 없어졌어"
+    if len(what) > 3 or not (day or (what and plainly)):
         return
     key = f"{spoken(day.when, today)} 일정" if day else "일정"
     yield Forget(key, " ".join(what) or None)

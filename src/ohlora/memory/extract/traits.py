@@ -86,7 +86,7 @@ VERB_END = re.compile(
 )
 NAMED = re.compile(r"^(?P<name>[가-힣A-Za-z]{1,8}?)(?:이?라고|이?라구)$")
 NAME_TOLD = re.compile(
-    r"^(?:나|저|내|제|난|전)\s이름\s(?P<value>\S{1,6}(?:이야|야|인데요?|입니다|이에요|예요|임|이고))$"
+    r"^(?:나|저|내|제|난|전)\s(?P<thing>이름|별명)\s(?P<value>\S{1,6}(?:이야|야|인데요?|입니다|이에요|예요|임|이고))$"
 )
 CALL = re.compile(r"^(?:해요?|합니다|불러|불러줘|불러줘요|불러주세요|불러도|부르면|함)$")
 MBTI = re.compile(r"^[IEie][NSns][TFtf][JPjp]$")
@@ -191,8 +191,8 @@ def _named(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
     words = [word for word in clause.words if word not in casually]
     bare = NAME_TOLD.match(clause.text)  # 나 이름 지훈인데
     name = value_of(bare["value"], name=True) if bare else None
-    if name and _fitting("이름", name, today):
-        yield Fact("이름", name)
+    if bare and name and _fitting("이름", name, today):
+        yield Fact(bare["thing"], name)
         return
     if len(words) < 2 or not CALL.match(words[-1]):
         return
