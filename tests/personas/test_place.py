@@ -253,3 +253,24 @@ def test_importing_a_picture_twice_gives_the_same_persona(tmp_path: Path, encode
     (tmp_path / "sera.json").write_bytes(dumped(foreign_card()))
     second = tree(bring(tmp_path / "sera.json", encoder, replace=True))
     assert second == {name: data for name, data in first.items() if name != "picture.png"}
+
+
+def test_an_adapter_and_a_face_are_added_and_comments_stay(tmp_path: Path, mina: Path) -> None:
+    toml = mina / "persona.toml"
+    toml.write_text("# my own remark\n" + toml.read_text("utf-8"), "utf-8")
+    (tmp_path / "z.csv").write_text("0,1\n0.5,1.5\n")
+    run("add", "mina", "--adapter", write_adapter(tmp_path / "run"), "--z", tmp_path / "z.csv",
+        "--face", small_face(tmp_path))  # fmt: skip
+    persona = load_persona("mina")
+    assert persona.models.engine == f"embedded:{mina.resolve()}/adapter"
+    assert persona.models.face == f"pack:{mina.resolve()}/face"
+    assert toml.read_text("utf-8").startswith("# my own remark\n")
+    assert "its own adapter" in run("show", "mina")
+    before = tree(mina)
+    with pytest.raises(BadInput, match="does not fit"):
+        run("add", "mina", "--adapter", write_adapter(tmp_path / "wrong", width=64))
+    with pytest.raises(BadInput, match="has no adapter_config"):
+        run("add", "mina", "--adapter", tmp_path)
+    with pytest.raises(BadInput, match="is not among your personas"):
+        run("add", "ohlora", "--adapter", tmp_path / "run")
+    assert tree(mina) == before

@@ -142,6 +142,30 @@ def import_(
     made(bring(file, load_encoder(), id=as_, replace=replace), as_json)
 
 
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="One of your own personas.")],
+    adapter: Annotated[
+        Path | None, typer.Option(help="Folder of a LoRA adapter, as `ohlora train llm` leaves it.")
+    ] = None,
+    face: Annotated[
+        Path | None, typer.Option(help="Folder of a frame pack, as `ohlora face pack` makes it.")
+    ] = None,
+    z: Annotated[
+        Path | None, typer.Option(help="A face vector: CSV, header and row.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Give a persona an adapter or a face; refused when it does not fit.
+
+    \b
+    ohlora persona add mina --adapter runs/mina/adapter
+    """
+    from ohlora.packs.equip import equip
+
+    made(equip(name, adapter=adapter, face=face, z=z), as_json)
+
+
 @app.command("validate")
 def validate(name: Name, as_json: Json = False) -> None:
     """Name every problem of a persona, with file and line; exit code 1 when there is one.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,15 +28,20 @@ def place(pack: Pack, *, replace: bool = False) -> Path:
     Raises BadInput when one of that name is here and `replace` is not given or when the pack has
     a problem (check.py), StoreError when the disk is full or read-only.
     """
-    name = check_id(pack.id)
+    return place_folder(check_id(pack.id), lambda folder: write_folder(pack, folder), replace)
+
+
+def place_folder(name: str, write: Callable[[Path], None], replace: bool) -> Path:
+    """Let `write` fill a new folder, check it and make it the persona `name`. As `place`."""
     mend()
     target = home() / "personas" / name
     if name in dict(find_packs()) and not replace:
         raise _taken(name)
     with _staging(name) as staging:
-        write_folder(pack, staging)
+        write(staging)
         refuse_unsound(staging)
         load_persona(str(staging))
+        _sync(staging)
         target.parent.mkdir(exist_ok=True)
         old = staging.with_name(f"{name}.old")
         if replace and target.exists():
@@ -69,10 +74,6 @@ def write_folder(pack: Pack, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with opener() as source, path.open("xb") as out:
             shutil.copyfileobj(source, out, 1 << 20)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
 
 
 def mend() -> None:
@@ -117,6 +118,13 @@ def _staging(name: str) -> Iterator[Path]:
         raise _disk(home() / "personas" / name, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _write(path: Path, text: str) -> None:
