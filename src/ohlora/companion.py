@@ -291,9 +291,8 @@ class Companion:
         if self.mode == "v1":
             return self.recall.best(text, k=1, threshold=V1_THRESHOLD, by_day=False)
         # What this message itself tells needs no older memory of the same kind beside it.
-        keys = {fact.key for fact in told}
-        asked = without_tags(text)
-        return [found for found in self.recall.best(asked) if found.record.key not in keys]
+        keys = {fact.key for fact in told if isinstance(fact, Fact)}
+        return self.recall.best(without_tags(text), without=keys)
 
     def _history(self, session_id: str, before: int) -> tuple[tuple[str, str], ...]:
         messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
