@@ -5,7 +5,7 @@
 Each program runs in a process of its own, one after the other, greedy, with the same prompts and
 24 new tokens each: CTranslate2 int8 (her vocabulary, and Gemma's whole one), llama.cpp (the Q4_K_M
 file as it is, her adapter applied beside it at run time), OpenVINO GenAI (the same GGUF) and
-transformers in bfloat16 (her vocabulary, adapter folded in). Medians over the prompts.
+transformers in bfloat16 (both vocabularies, adapter folded in). Medians over the prompts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.report import Row
 
 from ohlora.llm.adapter import merge, read_adapter
 from ohlora.llm.convert import write_ct2
+from ohlora.llm.ct2 import fitting_threads
 from ohlora.llm.gguf_base import load_parts, read_base, to_sentencepiece
 from ohlora.llm.prepare import read_tokens
 from ohlora.paths import embedded
@@ -49,6 +50,12 @@ NAMES = {
     "llamacpp": "llama.cpp Q4_K_M, adapter separate",
     "openvino": "OpenVINO GenAI, the same GGUF",
     "transformers": "transformers bf16, her vocabulary",
+    "transformers-full": "transformers bf16, whole vocabulary",
+}
+AGAINST = {  # like is compared with like, and hers also with the model as it was published
+    "ct2": ("transformers", "transformers-full"),
+    "ct2-full": ("transformers-full",),
+    "llamacpp": ("transformers-full",),
 }
 Answer = Callable[[str], Iterable[object]]  # a prompt to its tokens, one by one
 
@@ -187,13 +194,22 @@ def openvino(folder: Path, threads: int) -> Answer:
 
 
 def transformers(folder: Path, threads: int) -> Answer:
+    return _transformers(threads, whole=False)
+
+
+def transformers_full(folder: Path, threads: int) -> Answer:
+    return _transformers(threads, whole=True)
+
+
+def _transformers(threads: int, whole: bool) -> Answer:
     import torch
     from tokenizers import Tokenizer
     from transformers import DynamicCache, Gemma3ForCausalLM, Gemma3TextConfig
 
     torch.set_num_threads(threads)
-    names = read_tokens(tokenizer_file())
-    base = read_base(load_parts(quiet), [to_sentencepiece(token) for token in names])
+    own = [to_sentencepiece(token) for token in read_tokens(tokenizer_file())]
+    base = read_base(load_parts(quiet), None if whole else own)
+    row_of = {token: row for row, token in enumerate(base.tokens)}
     s, tensors = base.shape, merge(base.tensors, read_adapter(adapter_folder()))
     config = Gemma3TextConfig(
         vocab_size=s.vocabulary,
@@ -215,7 +231,8 @@ def transformers(folder: Path, threads: int) -> Answer:
     tokenizer = Tokenizer.from_file(str(tokenizer_file()))
 
     def answer(prompt: str) -> Iterable[object]:
-        step = torch.tensor([[2, *tokenizer.encode(prompt).ids]])
+        tokens = ["<bos>", *map(to_sentencepiece, tokenizer.encode(prompt).tokens)]
+        step = torch.tensor([[row_of[token] for token in tokens]])
         cache = DynamicCache(config=config)
         with torch.inference_mode():
             for _ in range(NEW_TOKENS):
@@ -232,6 +249,7 @@ PROGRAMS: dict[str, Callable[[Path, int], Answer]] = {
     "llamacpp": llamacpp,
     "openvino": openvino,
     "transformers": transformers,
+    "transformers-full": transformers_full,
 }
 
 
@@ -266,25 +284,27 @@ def resident_mib() -> float:
 
 
 def rows(results: dict[str, dict[str, Any]]) -> list[Row]:
-    """Rows of the page; ratios are against transformers."""
+    """Rows of the page, each with how many times better than what AGAINST names."""
     found = []
-    reference = results.get("transformers", {})
     for program, result in results.items():
         name = NAMES[program]
         if "refused" in result:
             found.append(Row(f'{name}: refused, "{result["refused"]}"', 0.0, "tokens/s"))
             continue
-        against = "transformers bf16" if program != "transformers" and reference else ""
         for key, what, unit, more_is_better in (
             ("first_s", "first token", "ms", False),
             ("tokens_per_s", "decoding", "tokens/s", True),
             ("rss_mib", "memory", "MiB", False),
         ):
-            value, ratio = result[key], None
-            if against:
-                ratio = value / reference[key] if more_is_better else reference[key] / value
+            value = result[key]
             shown = value * 1e3 if unit == "ms" else value
-            found.append(Row(f"{name}: {what}", shown, unit, ratio, against))
+            others = [other for other in AGAINST.get(program, ()) if key in results.get(other, {})]
+            for other in others:
+                ratio = value / results[other][key]
+                ratio = ratio if more_is_better else 1 / ratio
+                found.append(Row(f"{name}: {what}", shown, unit, ratio, NAMES[other]))
+            if not others:
+                found.append(Row(f"{name}: {what}", shown, unit))
     return found
 
 
@@ -301,7 +321,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--threads", type=int, default=fitting_threads())
     parser.add_argument("--prompts", type=int, default=len(PROMPTS), choices=range(1, 5))
     parser.add_argument("--only", choices=PROGRAMS, help="measure one and print its JSON")
     parser.add_argument("--write", type=Path, help="only write the int8 model into this folder")

@@ -65,7 +65,7 @@ class CT2Engine:
         self.context_tokens = context_tokens
         self.vocabulary, self.repeats = vocabulary or Vocabulary(), repeats
         self.folder = folder
-        self.threads = threads or min(4, os.cpu_count() or 1)
+        self.threads = threads or fitting_threads()
         self._ct2: Any = ctranslate2
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -233,6 +233,11 @@ class CT2Engine:
                 f"the model cannot be loaded ({error}): delete this folder and start again.",
                 f"모델을 읽을 수 없어요({error}). 이 폴더를 지우고 다시 시작해 주세요.",
             ) from error
+
+
+def fitting_threads() -> int:
+    """Half the cores, one to four: decoding waits for memory, and a core others use slows all."""
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 def load_embedded(progress: Progress, adapter: Path | None = None) -> CT2Engine:
