@@ -201,6 +201,16 @@ def test_an_old_card_without_a_frame_is_read_too() -> None:
     assert pack_of(card, HERE).settings["greeting"]["en"] == "Hi"
 
 
+def test_a_card_with_nothing_but_a_name_talks(tmp_path: Path, encoder: Encoder) -> None:
+    card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": " 하 늘 / 별\n"}}
+    (file := tmp_path / "a.json").write_bytes(dumped(card))
+    persona = load_persona(bring(file, encoder).name)
+    assert persona.id == "ha-neul-byeol" and persona.greeting["ko"] == "하 늘 / 별"
+    export(persona.folder, tmp_path / "b.json", today=DAY)
+    back = json.loads((tmp_path / "b.json").read_bytes())["data"]
+    assert back["name"] == card["data"]["name"] and "first_mes" not in back
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

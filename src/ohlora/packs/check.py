@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from ohlora.packs.pack import CARD, ID, numbered, read_toml
 from ohlora.packs.written import check_pair
 
 SLOTS = frozenset(["나이", "학년", "요일", "날짜", "계절"])
+KINDS = (
+    ("license", str, "a text", "글이"),
+    ("born", date, "a date such as 2003-10-11", "2003-10-11 같은 날짜가"),
+    ("first_year", int, "a year such as 2023", "2023 같은 해가"),
+    ("own_words", list, "a list of words", "낱말의 목록이"),
+)
 MODELS = ("engine", "encoder", "face", "mode")
 MOST_DEVIATION = 4.0  # standard deviations of an expression preset
 BASE = GemmaShape()
@@ -99,6 +106,13 @@ def _settings(folder: Path) -> Iterator[Problem]:
                     f"{key}.{language} must be a text: add it.",
                     f"{key}.{language}에 글이 있어야 해요. 넣어 주세요.",
                 )
+    for key, kind, en, ko in KINDS:
+        if key in settings and type(settings[key]) is not kind:
+            yield wrong(
+                key,
+                f"{key} must be {en}, found {settings[key]!r}.",
+                f"{key}에는 {ko} 있어야 하는데 {settings[key]!r}예요.",
+            )
     fallback = settings.get("fallback", {})
     said = fallback.get("lines") if isinstance(fallback, Mapping) else None
     if not said or not isinstance(said, list) or not all(isinstance(one, str) for one in said):

@@ -88,7 +88,7 @@ def pack_of(card: Card, name_of_file: Path) -> Pack:
 
 def from_fields(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Row]]]:
     """Settings and lines from the card's own fields. The same card gives the same."""
-    name = data["name"].strip()
+    name = " ".join(data["name"].split())
     char = (data.get("nickname") or "").strip() or name
     korean = is_korean(data.get("first_mes", "") + data.get("description", ""))
     you = "너" if korean else "you"
@@ -102,13 +102,15 @@ def from_fields(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list
         if 0 < len(question) <= QUESTION_CHARS and 0 < len(answer) <= ANSWER_CHARS:
             rows.append(make_row(question, answer))
     for text in data.get("alternate_greetings", []):
-        if isinstance(text, str) and 0 < len(hello := spoken(said(text))) <= GREETING_CHARS:
-            rows.append(make_row("안녕" if korean else "Hello", hello, "greeting"))
+        if isinstance(text, str) and 0 < len(short := spoken(said(text))) <= GREETING_CHARS:
+            rows.append(make_row("안녕" if korean else "Hello", short, "greeting"))
     rows = list({(row["q"], row["a"]): row for row in rows}.values())
+    hello = said(data.get("first_mes", "")) or name
+    about = _first_sentence(said(data.get("description", ""))) or name
     settings = {
         "name": {"ko": name, "en": name},
-        "greeting": dict.fromkeys(("ko", "en"), said(data.get("first_mes", "")) or name),
-        "about": dict.fromkeys(("ko", "en"), _first_sentence(said(data.get("description", "")))),
+        "greeting": {"ko": hello, "en": hello},
+        "about": {"ko": about, "en": about},
         "prompt": {"system": _system(data, said)},
         "fallback": {"lines": FALLBACK_KO if korean else FALLBACK_EN},
     }
