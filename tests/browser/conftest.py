@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from browser.install_chromium import find_chromium
 from browser.talker import Talker, talking_companion
-from ohlora.server.app import create_app
+from ohlora.memory.store import Store
+from ohlora.server.settings import Settings
+from server.small import served
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -26,10 +25,11 @@ FLAGS = (
 
 @dataclass
 class Her:
-    """The page's address, and the model behind it that a test may slow down."""
+    """The page's address, the model behind it that a test may slow down, and her store."""
 
     url: str
     engine: Talker
+    store: Store
 
 
 @pytest.fixture(scope="session")
@@ -41,23 +41,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def her(tmp_path: Path) -> Iterator[Her]:
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+def her(tmp_path: Path, settings: Settings) -> Iterator[Her]:
     engine = Talker(pause=0.01)
     with talking_companion(tmp_path, engine) as companion:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(companion), host="127.0.0.1", port=port, log_level="warning"
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield Her(f"http://127.0.0.1:{port}/", engine)
-        server.should_exit = True
-        thread.join(15)
+        with served(companion, settings) as address:
+            yield Her(f"http://{address}/", engine, companion.store)
 
 
 @dataclass
@@ -92,6 +85,19 @@ class Tab:
         reply.wait_for()
         expect(reply).to_have_attribute("data-state", "complete")
         return reply.locator(".bubble").inner_text()
+
+    def wait_for_letters(self, count: int) -> None:
+        """Until the latest reply shows more than `count` characters of its own."""
+        bubbles = "[...document.querySelectorAll('li.message.assistant .bubble')]"
+        self.until(f"({bubbles}.at(-1)?.firstChild.data ?? '').trim().length > {count}")
+
+    def face(self, name: str) -> str:
+        """What the canvas tells of itself: expression, cell, fps, frames."""
+        return self.page.locator("#face").get_attribute(f"data-{name}") or ""
+
+    def cell(self) -> list[float]:
+        """Where her drawn face lies on the lattice: eyes, mouth, pose."""
+        return [float(number) for number in self.face("cell").split()]
 
 
 @pytest.fixture

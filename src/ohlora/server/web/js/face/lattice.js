@@ -61,11 +61,19 @@ export class Lattice {
     return steps[steps.length - 1].index;
   }
 
-  /** @param {Expression} expression @returns {Point} pose rests on a frame, never between two */
+  /**
+   * Pose rests on a frame, never between two; eyes and mouth do so where they are close to one.
+   * @param {Expression} expression
+   * @returns {Point}
+   */
   point(expression) {
+    const settled = (index) => {
+      const whole = Math.round(index);
+      return Math.abs(index - whole) < 0.15 ? whole : index;
+    };
     return {
-      eyes: this.indexOf("eyes", expression.eyes),
-      mouth: this.indexOf("mouth", expression.mouth),
+      eyes: settled(this.indexOf("eyes", expression.eyes)),
+      mouth: settled(this.indexOf("mouth", expression.mouth)),
       pose: Math.round(this.indexOf("pose", expression.pose)),
     };
   }

@@ -71,7 +71,7 @@ export class Motion {
     this.rest = rest;
     this.random = random;
     this.eyes = new Spring(rest.eyes, 11);
-    this.mouth = new Spring(rest.mouth, 24);
+    this.mouth = new Spring(rest.mouth, 32);
     this.pose = new Spring(rest.pose, 9);
     this.expression = rest;
     this.speech = new Speech();

@@ -63,9 +63,9 @@ export class Speech {
     for (const character of text) {
       const { open, closesFirst, closesAfter, beats } = mouthShape(character);
       const seconds = beats * BEAT_S;
-      if (closesFirst) this.queue.push({ open: 0, seconds: 0.3 * seconds });
-      this.queue.push({ open, seconds: closesFirst || closesAfter ? 0.6 * seconds : seconds });
-      if (closesAfter) this.queue.push({ open: 0, seconds: 0.4 * seconds });
+      if (closesFirst) this.queue.push({ open: 0, seconds: 0.5 * seconds });
+      this.queue.push({ open, seconds });
+      if (closesAfter) this.queue.push({ open: 0, seconds: 0.5 * seconds });
     }
   }
 

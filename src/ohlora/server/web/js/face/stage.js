@@ -7,8 +7,10 @@
 import { headShift } from "./align.js";
 
 const SMALL = 0.02; // weights below this are not drawn
+const REST_MS = 25; // between two pictures: every second one at 60 Hz, the model needs the rest
 const LARGEST = 640; // canvas pixels; the frames hold no more detail than this shows
-const FADE = { side: 0.16, top: 0.07 }; // of the frame: where her backdrop melts into the sky
+const MARGIN = 0.16; // of the frame: drawn above it, so that her hair does not touch the edge
+const FADE = 0.3; // of the arch's half width: where her backdrop melts into the sky
 
 export class Stage {
   /**
@@ -41,14 +43,17 @@ export class Stage {
   }
 
   #fit() {
-    const side = Math.max(this.canvas.clientWidth, this.canvas.clientHeight);
-    const pixels = Math.min(LARGEST, Math.round(side * Math.min(devicePixelRatio, 2)) || 1);
-    if (this.canvas.width !== pixels) this.canvas.width = this.canvas.height = pixels;
+    const shown = this.canvas.clientWidth * Math.min(devicePixelRatio, 2);
+    const width = Math.min(LARGEST, Math.round(shown) || 1);
+    if (this.canvas.width === width) return;
+    this.canvas.width = width;
+    this.canvas.height = Math.round(width * (1 + MARGIN));
   }
 
   /** @param {number} now milliseconds */
   draw(now) {
     requestAnimationFrame(this.draw);
+    if (now - this.last < REST_MS) return;
     const dt = Math.min(0.1, this.last ? (now - this.last) / 1000 : 0);
     this.last = now;
     const pose = this.motion.step(dt);
@@ -65,7 +70,6 @@ export class Stage {
   /** The first frame is here: show her, and tint the sky behind her like her own backdrop. */
   #arrive() {
     const dot = scratch();
-    dot.canvas.width = dot.canvas.height = 1;
     const [bitmap] = this.lattice.bitmaps.values();
     dot.drawImage(bitmap, 0, 0, bitmap.width, 0.06 * bitmap.height, 0, 0, 1, 1);
     const [red, green, blue] = dot.getImageData(0, 0, 1, 1).data;
@@ -75,26 +79,26 @@ export class Stage {
 
   #paint(at) {
     const { context, canvas } = this;
-    context.clearRect(0, 0, canvas.width, canvas.height);
+    const { width, height } = canvas;
+    context.clearRect(0, 0, width, height);
     const from = Math.floor(at.pose);
     const between = at.pose - from;
     this.#blend(this.near, at.eyes, at.mouth, from);
-    const side = canvas.width;
     context.imageSmoothingQuality = "high";
     context.save();
-    context.translate(side * (0.5 + at.x), side * (0.9 + at.y));
+    context.translate(width * (0.5 + at.x), height + width * (at.y - 0.1));
     context.rotate(at.turn);
     context.scale(at.zoom, at.zoom);
-    context.translate(-side * 0.5, -side * 0.9);
-    context.drawImage(this.near.canvas, 0, 0, side, side);
+    context.translate(-width * 0.5, width * 0.1 - height);
+    context.drawImage(this.near.canvas, 0, 0, width, height);
     if (between > SMALL) {
       this.#blend(this.far, at.eyes, at.mouth, from + 1);
       const shift = this.#shift(from);
       const fade = between * between * (3 - 2 * between);
-      const [x, y] = [shift.x * side, shift.y * side];
-      context.drawImage(this.near.canvas, x * between, y * between, side, side);
+      const [x, y] = [shift.x * width, shift.y * width];
+      context.drawImage(this.near.canvas, x * between, y * between, width, height);
       context.globalAlpha = fade;
-      context.drawImage(this.far.canvas, x * (between - 1), y * (between - 1), side, side);
+      context.drawImage(this.far.canvas, x * (between - 1), y * (between - 1), width, height);
     }
     context.restore();
   }
@@ -110,31 +114,43 @@ export class Stage {
       [e + 1, m + 1, fe * fm],
     ];
     let total = 0;
+    let margin = 0;
     for (const [eye, lip, weight] of layers) {
       if (weight < SMALL) continue;
       const bitmap = this.lattice.frame(eye, lip, pose);
+      margin = Math.round(MARGIN * bitmap.height);
       if (target.canvas.width !== bitmap.width) {
-        target.canvas.width = target.canvas.height = bitmap.width;
+        target.canvas.width = bitmap.width;
+        target.canvas.height = bitmap.height + margin;
       }
       total += weight;
       target.globalAlpha = weight / total; // each new layer takes its share from those below
-      target.drawImage(bitmap, 0, 0);
+      target.drawImage(bitmap, 0, margin);
     }
     target.globalAlpha = 1;
+    // Her backdrop goes on above the frame: its uppermost row, drawn out.
+    const { canvas } = target;
+    target.drawImage(canvas, 0, margin, canvas.width, 2, 0, 0, canvas.width, margin);
     target.globalCompositeOperation = "destination-in";
-    target.drawImage(this.#soft(target.canvas.width), 0, 0);
+    target.drawImage(this.#soft(canvas.width, canvas.height), 0, 0);
     target.globalCompositeOperation = "source-over";
   }
 
-  /** Opaque in the middle, clear at the left, right and upper edge. Made once, at frame size. */
-  #soft(side) {
-    if (this.mask?.width === side) return this.mask;
-    const mask = scratch();
-    mask.canvas.width = mask.canvas.height = side;
-    mask.fillRect(0, 0, side, side);
-    mask.globalCompositeOperation = "destination-in";
-    fade(mask, side, 0, (t) => Math.min(t, 1 - t) / FADE.side);
-    fade(mask, 0, side, (t) => t / FADE.top);
+  /** The arch in which she is seen: opaque around her, clear towards the sides and the top. */
+  #soft(width, height) {
+    if (this.mask?.width === width) return this.mask;
+    const mask = scratch(width, height);
+    const picture = mask.createImageData(width, height);
+    const spring = 0.52 * height; // below this line the arch has straight sides
+    for (let y = 0; y < height; y++) {
+      const up = 1.1 * Math.max(0, (spring - y) / spring);
+      for (let x = 0; x < width; x++) {
+        const aside = Math.abs((2 * x + 1) / width - 1);
+        const k = Math.min(1, Math.max(0, (1 - Math.hypot(aside, up)) / FADE));
+        picture.data[4 * (y * width + x) + 3] = 255 * k * k * (3 - 2 * k);
+      }
+    }
+    mask.putImageData(picture, 0, 0);
     this.mask = mask.canvas;
     return this.mask;
   }
@@ -164,17 +180,9 @@ export class Stage {
   }
 }
 
-function scratch() {
-  return document.createElement("canvas").getContext("2d");
-}
-
-/** Multiply alpha along a line from the corner to (x, y) by a smooth step of `ramp(t)`. */
-function fade(context, x, y, ramp) {
-  const gradient = context.createLinearGradient(0, 0, x, y);
-  for (let i = 0; i <= 40; i++) {
-    const k = Math.min(1, Math.max(0, ramp(i / 40)));
-    gradient.addColorStop(i / 40, `rgb(0 0 0 / ${k * k * (3 - 2 * k)})`);
-  }
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+/** @returns {CanvasRenderingContext2D} of a canvas that is not on the page */
+function scratch(width = 1, height = 1) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  return canvas.getContext("2d");
 }

@@ -3,13 +3,14 @@
 import { byId } from "../dom.js";
 import { Lattice } from "../face/lattice.js";
 import { Motion } from "../face/motion.js";
+import { Sky } from "../face/sky.js";
 import { Stage } from "../face/stage.js";
 import { onLanguage, say } from "../i18n.js";
 import { urlOf } from "../net/api.js";
 import { prefs } from "../prefs.js";
 
 /** At rest she looks at you with open eyes; mouth and pose are those of v1's neutral face. */
-const REST = { eyes: 0, mouth: -1.2, pose: -1.2 };
+const REST = { eyes: 0.2, mouth: -1.2, pose: -1.2 };
 
 export class Her {
   /**
@@ -23,14 +24,16 @@ export class Her {
     this.lattice = new Lattice(manifest, urlOf);
     const rest = this.lattice.point(REST);
     this.motion = new Motion(this.lattice, rest);
-    this.motion.still = prefs.lessMotion;
+    this.sky = new Sky(byId("sky"));
+    this.motion.still = this.sky.still = prefs.lessMotion;
     matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => {
-      this.motion.still = event.matches;
+      this.motion.still = this.sky.still = event.matches;
     });
     this.stage = new Stage(this.canvas, this.lattice, this.motion);
     this.stage.onMood = () => this.#showMood();
     this.lattice.load({ ...rest, eyes: Math.round(rest.eyes) });
     this.stage.start();
+    this.sky.start();
     this.#showMood();
     this.#describe(REST);
     this.#follow(conversation);
