@@ -207,6 +207,13 @@ def test_a_zip_bomb_named_pth_is_refused(tmp_path: Path) -> None:
     assert_refused(path)
 
 
+def test_one_number_stretched_over_terabytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wide.pth"
+    torch.save({"mapping.dense0.weight": torch.zeros(1).expand(10**6, 10**6)}, path)
+    with pytest.raises(CheckpointError, match="stretched over its shape"):
+        load_state_dict(path)
+
+
 def test_a_width_of_zero_or_a_foreign_skeleton_is_refused(file: Path) -> None:
     odd = weights(replace(SMALL, channels=(8,)))
     odd["mapping.dense0.weight"] = np.zeros((8, 99), np.float32)

@@ -6,7 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 
@@ -33,13 +32,10 @@ def test_every_command_in_the_documents_exists(page: Path, line: str) -> None:
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets
     elif program == "ohlora":
-        command: click.Command = typer.main.get_command(app)
-        context = click.Context(command)
-        rest = words[1:]
-        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            found = command.get_command(context, rest[0])
-            assert found is not None, f"{page.name}: no command `{rest[0]}` in `{line}`"
-            command, rest = found, rest[1:]
+        command, rest = typer.main.get_command(app), words[1:]
+        while (inner := getattr(command, "commands", None)) and rest and rest[0][0] != "-":
+            assert rest[0] in inner, f"{page.name}: no command `{rest[0]}` in `{line}`"
+            command, rest = inner[rest[0]], rest[1:]
         known = {name for parameter in command.params for name in parameter.opts}
         known |= {name for parameter in command.params for name in parameter.secondary_opts}
         options = [word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)]

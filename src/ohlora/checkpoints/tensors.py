@@ -114,9 +114,9 @@ def parts_of(path: Path) -> dict[str, TensorFile]:
     """Every state dict of a .pth or .pt file by its key; a plain one under the key ""."""
     loaded = _load_plain(path)
     if all(hasattr(value, "untyped_storage") for value in loaded.values()):
-        return {"": TensorFile(path, _plain(loaded))}
+        return {"": TensorFile(path, _plain(path, loaded))}
     return {
-        key: TensorFile(path, _plain(value))
+        key: TensorFile(path, _plain(path, value))
         for key, value in loaded.items()
         if isinstance(value, dict)
         and value
@@ -294,11 +294,18 @@ TORCH_DTYPES = {
 }  # fmt: skip
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Tensor]:
+def _plain(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     import torch
 
     tensors = {}
     for key, value in state.items():
+        size, stored = value.numel() * value.element_size(), value.untyped_storage().nbytes()
+        if size > stored:  # one number stretched over a shape of terabytes
+            raise damaged(
+                path,
+                f"expected {size:,} bytes for {key}, found {stored:,} stretched over its shape",
+                f"{key}는 {size:,}바이트여야 하는데 {stored:,}바이트를 늘여 놓았어요",
+            )
         flat = value.detach().contiguous().reshape(-1)
         data = flat.view(torch.uint8).numpy() if flat.numel() else np.empty(0, np.uint8)
         dtype = TORCH_DTYPES[str(value.dtype).removeprefix("torch.")]
