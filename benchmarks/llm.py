@@ -3,9 +3,9 @@
     python -m benchmarks.llm [--threads N] [--prompts N]
 
 Each program runs in a process of its own, one after the other, greedy, with the same prompts and
-24 new tokens each: CTranslate2 int8 (her vocabulary, and Gemma's whole one), llama.cpp (the Q4_K_M
-file as it is, her adapter applied beside it at run time), OpenVINO GenAI (the same GGUF) and
-transformers in bfloat16 (both vocabularies, adapter folded in). Medians over the prompts.
+24 new tokens each: CTranslate2 int8 and transformers bfloat16 (adapter folded in), llama.cpp (the
+Q4_K_M weights as they are, her adapter applied beside them at run time), each with her vocabulary
+and with Gemma's whole one; and OpenVINO GenAI (the GGUF as it is). Medians over the prompts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
+from benchmarks.llm_files import write_gguf_adapter, write_pruned_gguf
 from benchmarks.report import Row
 
 from ohlora.llm.adapter import merge, read_adapter
@@ -47,7 +47,8 @@ NEW_TOKENS = 24
 NAMES = {
     "ct2": "CTranslate2 int8, her vocabulary",
     "ct2-full": "CTranslate2 int8, whole vocabulary",
-    "llamacpp": "llama.cpp Q4_K_M, adapter separate",
+    "llamacpp": "llama.cpp Q4_K_M, her vocabulary",
+    "llamacpp-full": "llama.cpp Q4_K_M, whole vocabulary",
     "openvino": "OpenVINO GenAI, the same GGUF",
     "transformers": "transformers bf16, her vocabulary",
     "transformers-full": "transformers bf16, whole vocabulary",
@@ -55,7 +56,8 @@ NAMES = {
 AGAINST = {  # like is compared with like, and hers also with the model as it was published
     "ct2": ("transformers", "transformers-full"),
     "ct2-full": ("transformers-full",),
-    "llamacpp": ("transformers-full",),
+    "llamacpp": ("transformers", "transformers-full"),
+    "llamacpp-full": ("transformers-full",),
 }
 Answer = Callable[[str], Iterable[object]]  # a prompt to its tokens, one by one
 
@@ -111,13 +113,24 @@ def _ct2(folder: Path, threads: int, whole: bool) -> Answer:
 
 
 def llamacpp(folder: Path, threads: int) -> Answer:
+    return _llamacpp(folder, threads, whole=False)
+
+
+def llamacpp_full(folder: Path, threads: int) -> Answer:
+    return _llamacpp(folder, threads, whole=True)
+
+
+def _llamacpp(folder: Path, threads: int, whole: bool) -> Answer:
     import xllamacpp
 
-    base = folder / "base.gguf"
-    base.write_bytes(load_parts(quiet))
-    write_gguf_adapter(folder / "adapter.gguf")
+    if whole:
+        (folder / "base.gguf").write_bytes(load_parts(quiet))
+    else:
+        keep = [to_sentencepiece(token) for token in read_tokens(tokenizer_file())]
+        write_pruned_gguf(folder / "base.gguf", keep)
+    write_gguf_adapter(folder / "adapter.gguf", adapter_folder())
     params = xllamacpp.CommonParams()
-    params.model.path = str(base)
+    params.model.path = str(folder / "base.gguf")
     lora = xllamacpp.CommonAdapterLoraInfo(str(folder / "adapter.gguf"), 1.0)
     params.lora_adapters = [lora]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
@@ -135,9 +148,7 @@ def llamacpp(folder: Path, threads: int) -> Answer:
             "ignore_eos": True,
             "cache_prompt": False,
         }
-        server.handle_completions(
-            json.dumps(body), lambda piece: pieces.append(time.perf_counter())
-        )
+        server.handle_completions(json.dumps(body), lambda _: pieces.append(time.perf_counter()))
         return Timed(pieces)
 
     return answer
@@ -145,30 +156,6 @@ def llamacpp(folder: Path, threads: int) -> Answer:
 
 class Timed(list[float]):
     """Moments at which tokens came, from a program that calls back instead of yielding."""
-
-
-def write_gguf_adapter(path: Path) -> None:
-    """Our adapter in llama.cpp's form: the two matrices of each weight beside its GGUF name."""
-    from gguf import GGUFWriter
-
-    from ohlora.llm import gguf_base
-
-    adapter = read_adapter(adapter_folder())
-    gguf_names = {hf: own for own, hf in gguf_base.MODULES.items()}
-    writer = GGUFWriter(path, "gemma3")
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    rank = next(iter(adapter.pairs.values()))[0].shape[0]
-    writer.add_float32("adapter.lora.alpha", adapter.scale * rank)
-    for name, (a, b) in adapter.pairs.items():
-        _, _, layer, module = name.split(".", 3)
-        weight = f"blk.{layer}.{gguf_names[module]}"
-        writer.add_tensor(f"{weight}.lora_a", np.ascontiguousarray(a))
-        writer.add_tensor(f"{weight}.lora_b", np.ascontiguousarray(b))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def openvino(folder: Path, threads: int) -> Answer:
@@ -247,6 +234,7 @@ PROGRAMS: dict[str, Callable[[Path, int], Answer]] = {
     "ct2": ct2,
     "ct2-full": ct2_full,
     "llamacpp": llamacpp,
+    "llamacpp-full": llamacpp_full,
     "openvino": openvino,
     "transformers": transformers,
     "transformers-full": transformers_full,

@@ -151,7 +151,7 @@ def test_a_chat_template_is_used_and_a_refused_system_role_joins_the_user(chat):
     engine = HFEngine(chat)
     prompt = Prompt("안녕", ("[이름: 지수]",), "너는 오로라야.")
     text = engine._tokenizer.decode(engine._prompt_ids(prompt))
-    assert text == "<user>너는 오로라야.\n\n[이름: 지수] 안녕<assistant>"
+    assert text == "<user>너는 오로라야.\n[이름: 지수]\n\n안녕<assistant>"
     assert run(engine, prompt)[1] in ("stop", "length")
 
 
