@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cards import card_png, charx, chunk, dumped, foreign_card, in_one_sentence, png, run
+from PIL import Image
 
 from ohlora.embedding import Encoder
 from ohlora.errors import BadInput, OhloraError
@@ -174,6 +175,10 @@ def test_assets_of_a_foreign_archive_travel_on(tmp_path: Path, encoder: Encoder)
     with zipfile.ZipFile(out) as archive:
         assert archive.read("art/joy.png") == b"joy" and archive.read("art/main.png") == png()
         assert archive.read("assets/other.txt") == b"other"
+        assert "picture.png" not in archive.namelist()
+    export(folder, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (8, 8)  # its own icon, not the embedded face
     with open_persona(out) as pack:
         assert pack.card is not None
         assert pack.card["data"]["assets"] == card["data"]["assets"]

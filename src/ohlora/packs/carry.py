@@ -75,6 +75,9 @@ def open_persona(path: Path) -> Iterator[Pack]:
             card = parse_card(archive.card, path)
             pack = pack_of(card, path)
             pack.files |= _from_archive(archive.files)
+            icon = archive.files.get(_icon(card))
+            if icon and PICTURE not in pack.files and icon().read(8) == SIGNATURE:
+                pack.files[PICTURE] = icon
             _take_z(card, pack, path)
             _name(pack, path)
             yield pack
@@ -109,8 +112,8 @@ def bring(path: Path, encoder: Encoder, *, id: str = "", replace: bool = False) 
         if not path.is_dir():
             _only_known_patterns(pack, encoder)
             _use_files(pack)
-        if not pack.rules:
-            complete(pack, encoder)
+            if set(pack.lines) <= {"examples"}:
+                complete(pack, encoder)
         return place(pack, replace=replace)
 
 
@@ -132,10 +135,13 @@ def export(folder: Path, to: Path, *, spec: Spec = 3, today: date | None = None)
     _describe_files(card, pack, carries)
     left_out: tuple[str, ...] = ()
     if carries:
-        picture = pack.files.get(PICTURE) or holding(draw_picture(folder))
+        if _icon(card) not in ("", PICTURE):  # the card names a picture of its own
+            pack.files.pop(PICTURE, None)
+        else:
+            pack.files.setdefault(PICTURE, holding(draw_picture(folder)))
         _list_assets(card, pack)
         data = io.BytesIO()
-        write_charx(data, dump_card(card, spec), {**pack.files, PICTURE: picture})
+        write_charx(data, dump_card(card, spec), pack.files)
         content = data.getvalue()
     else:
         left_out = tuple(name for name in pack.files if name != PICTURE)
@@ -258,27 +264,32 @@ def _describe_files(card: Card, pack: Pack, carries: bool) -> None:
 
 
 def _list_assets(card: Card, pack: Pack) -> None:
-    """Name the archive's picture in data.assets; entries of other programs stay."""
-    assets = [
-        asset
-        for asset in card["data"].get("assets", [])
-        if not (isinstance(asset, dict) and asset.get("uri") == ADDRESS + PICTURE)
-    ]
-    mains = [asset for asset in assets if isinstance(asset, dict) and asset.get("type") == "icon"]
-    if not any(asset.get("uri") != "ccdefault:" for asset in mains):
-        assets = [asset for asset in assets if asset not in mains]
+    """Name the archive's picture in data.assets, and give other assets back their places."""
+    assets = list(card["data"].get("assets", []))
+    if PICTURE in pack.files and _icon(card) != PICTURE:
+        assets = [one for one in assets if not isinstance(one, dict) or one.get("type") != "icon"]
         assets.append({"type": "icon", "uri": ADDRESS + PICTURE, "name": "main", "ext": "png"})
     card["data"]["assets"] = assets
-    # Assets of an imported archive go back to the places their addresses name.
+    named = {_address(asset) for asset in assets}
     for name in [name for name in pack.files if name.startswith("assets/")]:
-        original = name.removeprefix("assets/")
-        if any(_address(asset) == original for asset in assets):
+        if (original := name.removeprefix("assets/")) in named:
             pack.files[original] = pack.files.pop(name)
+
+
+def _icon(card: Card) -> str:
+    """The archive entry of the card's main icon, "" when it names none."""
+    icons = [
+        asset
+        for asset in card["data"].get("assets", [])
+        if isinstance(asset, dict) and asset.get("type") == "icon" and _address(asset)
+    ]
+    icons.sort(key=lambda asset: asset.get("name") != "main")
+    return _address(icons[0]) if icons else ""
 
 
 def _address(asset: Any) -> str:
     uri = asset.get("uri") if isinstance(asset, dict) else None
-    return uri.removeprefix(ADDRESS) if isinstance(uri, str) else ""
+    return uri.removeprefix(ADDRESS) if isinstance(uri, str) and uri.startswith(ADDRESS) else ""
 
 
 def _take_z(card: Card, pack: Pack, path: Path) -> None:
