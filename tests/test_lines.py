@@ -58,6 +58,8 @@ def write(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
         ("야 이 바보야", "insult"),
         ("너 좋아해", "love"),
         ("나 너 좋아해", "love"),
+        ("안녕! 너 생일이 언제야?", "birthday"),
+        ("로라야, 근데 너 몇 살이야?", "age"),
     ],
 )
 def test_facts_and_boundaries_are_answered_by_a_line(hers: Lines, turn: str, topic: str) -> None:

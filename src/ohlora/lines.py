@@ -46,6 +46,10 @@ AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
 SHARPNESS = 10.0  # a neighbour 0.1 farther counts e times less
 SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
+# A greeting or call in front of the question itself: "안녕! 너는 누구야?"
+OPENING = re.compile(
+    r"^(?:(?:안녕(?:하세요)?|하이|반가워|저기|있잖아|(?:오로|로)라야|근데|그런데|혹시)[\s,.!~?]+)+(?=\S)"
+)
 USER_WORDS = frozenset(
     "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
     "저 전 저는 저도 제 제가 저의 저를 저한테".split()
@@ -97,12 +101,15 @@ class Lines:
     def best(self, text: str, seed: int = 0) -> tuple[Line, float] | None:
         """The line that answers `text` and its cosine, or None when no line is sure to."""
         found = self.due(text)
+        found = found or self._sure(text) or self._sure(OPENING.sub("", text))
         if found is None:
-            found = self.nearest(text)
-            if found is None or found[1] < self.encoder.lines_threshold:
-                return None
+            return None
         line, score = found
         return random.Random(seed).choice(self.equals(line)), score
+
+    def _sure(self, text: str) -> tuple[Line, float] | None:
+        found = self.nearest(text)
+        return found if found and found[1] >= self.encoder.lines_threshold else None
 
     def equals(self, line: Line) -> list[Line]:
         """The line and those of its topic whose answers are given to the same questions."""
