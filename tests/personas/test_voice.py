@@ -68,7 +68,7 @@ def said(engine: BorrowedVoice, turn: str = "오늘 날씨 좋다") -> tuple[lis
 @pytest.mark.parametrize(
     "claim",
     ["난 오로라야!", "나는 {나이}살이야.", "혜나랑 놀았어!", "샘올대학교 다녀.", "나 ENTJ야!",
-     "밤하늘에 번지는 보랏빛이 최고야.", "컴퓨터 속이 내 집이야."],
+     "밤하늘에 번지는 보랏빛이 최고야.", "컴퓨터 속이 내 집이야.", "마라탕!", "난 E야!"],
 )  # fmt: skip
 def test_a_sentence_of_her_life_is_never_said(mina: Path, life: Life, claim: str) -> None:
     assert said(borrowed(mina, life, claim)) == ([], "stop")

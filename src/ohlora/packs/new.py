@@ -35,7 +35,7 @@ NAME_CHARS = 40
 CARE = ("boundaries", "feelings")
 LIFE_SAVING = frozenset(["self_harm", "overdose"])
 SAME = 0.6  # cosine above which two questions of one topic ask the same
-HER_LIFE = re.compile("생일|취미|밤하늘")  # in her refusals: what she offers to tell instead
+HER_LIFE = re.compile("생일|취미")  # in her refusals: what she offers to tell instead
 SAMPLING = {
     "max_new_tokens": 64, "temperature": 0.5, "top_k": 40, "top_p": 0.9, "repetition_penalty": 1.1,
 }  # fmt: skip

@@ -66,8 +66,11 @@ class Life:
         self.hers = np.array(  # [L]: is this line about her life?
             [line.topic in topics or bool(named.search(line.answer)) for line in known.lines], bool
         )
-        told = {line.answer for line, hers in zip(known.lines, self.hers, strict=True) if hers}
-        self.told = encoder.encode(sorted(told))  # [N, dim]
+        told: dict[bool, set[str]] = {True: set(), False: set()}  # sentences: hers, anyone's
+        for line, hers in zip(known.lines, self.hers, strict=True):
+            told[bool(hers)].update(sentences(line.answer))
+        facts = {one for one in told[True] - told[False] if "?" not in one}
+        self.told = encoder.encode(sorted(facts))  # [N, dim]
 
     def asks(self, text: str) -> bool:
         """Is this a question that her life answers? The nearest lines vote, as in ohlora.lines."""
@@ -132,6 +135,13 @@ class BorrowedVoice:
 
     def spoils(self, sentence: str) -> bool:
         return bool(self._foreign.search(sentence)) or self.life.claims(sentence)
+
+
+def sentences(text: str) -> list[str]:
+    """The text, and each sentence of it by itself."""
+    cut = [text[: end.end()] for end in _SENTENCE_END.finditer(text)]
+    parts = [now[len(before) :] for before, now in zip(["", *cut], [*cut, text], strict=True)]
+    return [one for one in (text.strip(), *(part.strip() for part in parts)) if one]
 
 
 def any_of(words: Collection[str]) -> re.Pattern[str]:
