@@ -18,7 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 from benchmarks.report import Row  # noqa: E402
-
 from ohlora.embedding import Encoder, load_encoder  # noqa: E402
 
 TURNS = ["나 내일 뭐 하지?", "오늘 진짜 피곤한데 뭐 먹을까?", "너 생일이 언제야?", "안녕 로라야"]

@@ -27,7 +27,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from benchmarks.report import Row
-
 from conftest import find_golden
 from golden.fill import load_case
 from ohlora.checkpoints.load import GeneratorWeights

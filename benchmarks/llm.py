@@ -24,7 +24,6 @@ from typing import Any
 
 from benchmarks.llm_files import write_gguf_adapter, write_pruned_gguf
 from benchmarks.report import Row
-
 from ohlora.llm.adapter import merge, read_adapter
 from ohlora.llm.convert import write_ct2
 from ohlora.llm.ct2 import fitting_threads

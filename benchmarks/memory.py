@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from benchmarks.report import Row
 
+from benchmarks.report import Row
 from ohlora.embedding import Encoder, load_encoder
 from ohlora.memory import Store, open_store
 from ohlora.memory.recall import Recall

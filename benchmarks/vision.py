@@ -27,7 +27,6 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from benchmarks.report import Row  # noqa: E402
-
 from ohlora.models.facexformer import FaceXFormer  # noqa: E402
 from ohlora.models.mtcnn import MTCNN  # noqa: E402
 from ohlora.paths import embedded  # noqa: E402

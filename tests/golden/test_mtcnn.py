@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ohlora.vision.weights import load_mtcnn
 from PIL import Image
 from torch import nn
 
 from golden.fill import normal
 from ohlora.models.mtcnn import MTCNN
+from ohlora.vision.weights import load_mtcnn
 from vision.fetch_mtcnn import mtcnn_folder
 
 
