@@ -266,3 +266,23 @@ def test_older_messages_come_on_scrolling_up_and_what_is_read_stays_in_place(
     expect(tab.page.locator("#older")).to_be_hidden()
     expect(tab.page.locator(".bubble", has_text=text).first).to_be_in_viewport()
     expect(messages.first.locator(".bubble")).to_have_text("말 0")
+
+
+TURN = """async () => {
+  const {Turn} = await import("/static/js/talk/turn.js");
+  const turn = new Turn("r", "s");
+  const token = (seq, text) => turn.apply({type: "token", seq, text});
+  const outcomes = [token(0, "가"), token(0, "가"), token(2, "다"), token(1, "나"), token(2, "다")];
+  outcomes.push(turn.apply({type: "done", seq: 3, reason: "complete", text: "가나다"}));
+  outcomes.push(token(4, "라"));
+  return [turn.text, turn.status, outcomes];
+}"""
+
+
+def test_an_event_that_comes_twice_is_dropped_and_a_hole_is_noticed(her: Her, tab: Tab) -> None:
+    tab.open(her.url)
+    assert tab.page.evaluate(TURN) == [
+        "가나다",
+        "complete",
+        ["applied", "repeat", "hole", "applied", "applied", "applied", "repeat"],
+    ]

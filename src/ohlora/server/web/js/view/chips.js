@@ -68,6 +68,7 @@ function keptChip({ action, memory }, book) {
       await work();
     } catch (error) {
       toastSentence(errorText(error));
+      if (error.status === 404) gone("forgotten"); // deleted elsewhere
     }
     // The button that was pressed is gone: keep the keyboard where it was.
     if (document.activeElement === document.body) (item.querySelector("button") ?? item).focus();
