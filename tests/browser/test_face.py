@@ -1,4 +1,4 @@
-"""Her face on the page: frame rate, expressions, speech, blinks, stopping, less motion."""
+"""Her face on the page: frame rate (a 640 px canvas, no GPU), expressions, speech, blinks, rest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from playwright.sync_api import expect
 
 from browser.conftest import Her, Tab
 
+COUNT_FRAMES = """() => new Promise((done) => {
+  const context = document.getElementById("face").getContext("2d");
+  const clear = context.clearRect;  // called once for each picture that is drawn
+  let count = 0;
+  context.clearRect = function (...box) { count += 1; clear.apply(this, box); };
+  setTimeout(() => { delete context.clearRect; done(count); }, 2000);
+})"""
 ALL_HERE = "Number(document.getElementById('face').dataset.frames) === 175"
 
 
 def test_her_face_moves_at_25_frames_a_second_or_more(her: Her, tab: Tab) -> None:
     tab.open(her.url)
     tab.until(ALL_HERE)
-    rates = []
-    for _ in range(8):  # another program may take the processor for a moment, not for four seconds
-        tab.page.wait_for_timeout(520)
-        rates.append(float(tab.face("fps")))
-    assert max(rates) >= 25, rates
+    rates: list[float] = []
+    while max(rates, default=0) < 25 and len(rates) < 5:  # another program may take the processor
+        began = tab.page.evaluate("performance.now()")
+        count = tab.page.evaluate(COUNT_FRAMES)
+        rates.append(count * 1000 / (tab.page.evaluate("performance.now()") - began))
+    assert rates[-1] >= 25, rates
 
 
 def test_her_mouth_moves_while_she_speaks_and_shuts_at_once_when_stopped(
@@ -110,7 +118,7 @@ def test_who_asks_for_less_motion_sees_a_face_at_rest(her: Her, tab: Tab) -> Non
     tab.open(her.url)
     tab.until(ALL_HERE)
     cells = set()
-    for _ in range(7):
+    for _ in range(4):
         tab.page.wait_for_timeout(510)
         cells.add(tab.face("cell"))
     assert len(cells) == 1

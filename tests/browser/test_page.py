@@ -13,6 +13,7 @@ STORY = "긴 이야기 해 줘"
 def test_she_answers_shows_it_in_her_face_remembers_and_recalls(her: Her, tab: Tab) -> None:
     tab.open(her.url)
     page = tab.page
+    tab.until("Number(document.getElementById('face').dataset.frames) === 175")
     before = tab.face("expression")
 
     tab.say("안녕")
