@@ -24,6 +24,11 @@ def encoder() -> Encoder:
     return load_encoder()
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OHLORA_LANG", "en")
+
+
 @pytest.fixture
 def ten(tmp_path: Path) -> Path:
     path = tmp_path / "ten.txt"

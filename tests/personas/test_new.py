@@ -12,6 +12,7 @@ from ohlora.errors import BadInput
 from ohlora.lines import load_lines
 from ohlora.packs.check import problems
 from ohlora.packs.new import new_pack
+from ohlora.packs.pack import read_rows
 from ohlora.packs.written import read_written
 from ohlora.persona import find_packs, load_persona
 
@@ -53,6 +54,26 @@ def test_what_was_not_written_has_no_line(mina: Path, encoder: Encoder, turn: st
 def test_nothing_in_a_new_pack_names_the_embedded_persona(mina: Path) -> None:
     text = "".join(path.read_text("utf-8") for path in mina.rglob("*") if path.is_file()).lower()
     assert [word for word in load_persona().own_words if word.lower() in text] == []
+
+
+def test_a_script_trains_on_its_own_life_and_on_nobody_elses(mina: Path, tmp_path: Path) -> None:
+    counts = run_json("script", "mina", tmp_path / "script")["lines"]
+    rows = {path.stem: read_rows(path) for path in (tmp_path / "script" / "lines").glob("*.jsonl")}
+    assert counts == {stem: len(some) for stem, some in rows.items()}
+    assert min(len(rows["talk"]), len(rows["memory"])) > 300
+    said = "\n".join(row["q"] + row["a"] for some in rows.values() for row in some).lower()
+    assert [word for word in load_persona().own_words if word.lower() in said] == []
+    assert "강릉" in said and "{요일}" in said
+    own = read_rows(mina / "lines" / "own.jsonl")
+    assert [row for row in own if row not in rows["facts"]] == []
+    assert sum("109" in row["a"] for some in rows.values() for row in some) < 20
+    fallback = set(load_persona("mina").fallback)
+    assert {row["a"] for row in rows["unknown"]} <= fallback
+    asked = {row["q"] for row in rows["unknown"]}
+    assert "생일이 언제야?" in asked and "이름이 뭐야?" not in asked
+    assert load_persona(str(tmp_path / "script")).id == "mina"
+    with pytest.raises(BadInput, match="holds other files"):
+        run("script", "mina", tmp_path)
 
 
 def test_without_a_written_name_the_pack_knows_it_all_the_same(

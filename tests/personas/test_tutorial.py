@@ -59,7 +59,9 @@ def test_every_step_but_chat_and_training_runs_as_written(there: Path) -> None:
                 ran.append(verb)
             case ["ohlora", *rest]:
                 parses(rest, words)
-    assert ran == ["new", "validate", "add", "export", "export", "import", "add"]
+    assert ran == [
+        "new", "validate", "script", "add", "export", "export", "import", "add",
+    ]  # fmt: skip
     mina, copy = load_persona("mina"), load_persona("mina2")
     assert problems(mina.folder) == [] and problems(copy.folder) == []
     assert copy.models.engine.endswith("/mina2/adapter")
@@ -106,7 +108,9 @@ def test_an_adapter_is_trained_in_two_steps_and_speaks(there: Path) -> None:
     (there / "ChatbotData.csv.xz").write_bytes(lzma.compress(rows.encode()))
     (train,) = [words for words in commands() if words[1] == "train"]
     train[train.index("--steps") + 1] = "2"
-    type_in([*train, "--batch", "2", "--threads", "1"])
+    train[train.index("--batch") + 1] = "2"
+    type_in(next(words for words in commands() if words[2] == "script"))
+    type_in([*train, "--threads", "1"])
     type_in(next(words for words in commands() if words[2] == "add"))
     told = (
         CliRunner()

@@ -151,9 +151,7 @@ def add(
     face: Annotated[
         Path | None, typer.Option(help="Folder of a frame pack, as `ohlora face pack` makes it.")
     ] = None,
-    z: Annotated[
-        Path | None, typer.Option(help="A face vector: CSV, header and row.")
-    ] = None,
+    z: Annotated[Path | None, typer.Option(help="A face vector: CSV, header and row.")] = None,
     as_json: Json = False,
 ) -> None:
     """Give a persona an adapter or a face; refused when it does not fit.
@@ -164,6 +162,28 @@ def add(
     from ohlora.packs.equip import equip
 
     made(equip(name, adapter=adapter, face=face, z=z), as_json)
+
+
+@app.command("script")
+def script(
+    name: Name,
+    to: Annotated[Path, typer.Argument(help="A new folder.")],
+    as_json: Json = False,
+) -> None:
+    """Write the lines to train a persona's own adapter on, as a folder for `ohlora train llm`.
+
+    \b
+    ohlora persona script mina runs/mina-script
+    """
+    from ohlora.embedding import load_encoder
+    from ohlora.packs.script import write_script
+    from ohlora.persona import load_persona
+
+    counts = write_script(load_persona(name).folder, to, load_encoder())
+    if as_json:
+        print_json({"folder": str(to), "lines": counts})
+        return
+    print(f"{to}: " + ", ".join(f"{count} {stem}" for stem, count in counts.items()))
 
 
 @app.command("validate")
@@ -196,6 +216,7 @@ def validate(name: Name, as_json: Json = False) -> None:
 VOICES = {
     "embedded": ("speaks with the embedded adapter", "내장 어댑터로 말해요"),
     "own": ("speaks with its own adapter", "자기 어댑터로 말해요"),
+    "other": ("speaks with the model named in its [models]", "[models]에 적힌 모델로 말해요"),
     "borrowed": (
         "its own lines first; small talk in a borrowed voice (no adapter of its own)",
         "자기 대사로 먼저 답하고, 잡담은 내장 모델의 말투를 빌려요(자기 어댑터 없음)",
@@ -210,7 +231,13 @@ def describe(name: str) -> dict[str, Any]:
     persona = load_persona(name)
     files = sorted((persona.folder / "lines").glob("*.jsonl"))
     topics = Counter(line.topic for file in files for line in read_lines(file))
-    own = (persona.folder / "adapter").is_dir()
+    voice = "borrowed"
+    if not persona.models.engine.startswith("embedded"):
+        voice = "other"
+    elif (persona.folder / "adapter").is_dir():
+        voice = "own"
+    elif persona.id == DEFAULT:
+        voice = "embedded"
     return {
         "id": persona.id,
         "name": persona.name,
@@ -218,7 +245,7 @@ def describe(name: str) -> dict[str, Any]:
         "greeting": persona.greeting,
         "license": persona.license,
         "folder": str(persona.folder),
-        "voice": "own" if own else "embedded" if persona.id == DEFAULT else "borrowed",
+        "voice": voice,
         "today": persona.slots(date.today()),
         "lines": sum(topics.values()),
         "topics": dict(topics.most_common()),
