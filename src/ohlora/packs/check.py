@@ -153,7 +153,7 @@ def _settings(folder: Path) -> Iterator[Problem]:
 
 def _lines(folder: Path) -> Iterator[Problem]:
     files = sorted((folder / "lines").glob("*.jsonl"))
-    if not files:
+    if not files and _models(folder).get("mode") != "v1":  # which uses none
         yield Problem(
             "lines",
             "the persona has no lines: add lines/own.jsonl.",
@@ -276,15 +276,21 @@ def _topics(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+def _models(folder: Path) -> Mapping[str, Any]:
+    """The table [models]; {} for none, or one that _settings names."""
+    try:
+        table = read_toml(folder / "persona.toml").get("models", {})
+    except OhloraError:
+        return {}
+    return table if isinstance(table, Mapping) else {}
+
+
 def _adapter(folder: Path) -> Iterator[Problem]:
     """Shapes against the embedded base; another base (persona.toml, [models]) is not judged."""
     place = folder / "adapter"
     if not place.exists():
         return
-    try:
-        engine = read_toml(folder / "persona.toml").get("models", {}).get("engine", "embedded")
-    except (OhloraError, AttributeError):
-        engine = "embedded"
+    engine = _models(folder).get("engine", "embedded")
     try:
         config = json.loads((place / "adapter_config.json").read_text("utf-8"))
         rank, alpha = config["r"], config["lora_alpha"]
