@@ -201,6 +201,21 @@ def test_an_old_card_without_a_frame_is_read_too() -> None:
     assert pack_of(card, HERE).settings["greeting"]["en"] == "Hi"
 
 
+def test_nulls_are_nothing_and_come_out_as_nulls(tmp_path: Path, encoder: Encoder) -> None:
+    card = foreign_card()
+    for key in set(card["data"]) - {"name", "extensions"}:
+        card["data"][key] = None
+    (file := tmp_path / "a.json").write_bytes(dumped(card))
+    for kind in (".json", ".png", ".charx"):
+        folder = bring(file, encoder, id="sera", replace=True)
+        export(folder, tmp_path / f"b{kind}", today=DAY)
+    back = without_ours(json.loads((tmp_path / "b.json").read_bytes()))
+    assert json.dumps(back) == json.dumps(card)
+    card["data"] |= {"character_book": {"entries": {"0": "odd"}}, "extensions": None}
+    file.write_bytes(dumped(card))
+    assert bring(file, encoder, id="odd").name == "odd"
+
+
 def test_a_card_with_nothing_but_a_name_talks(tmp_path: Path, encoder: Encoder) -> None:
     card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": " 하 늘 / 별\n"}}
     (file := tmp_path / "a.json").write_bytes(dumped(card))

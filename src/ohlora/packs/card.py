@@ -116,13 +116,13 @@ def _check(card: Any, path: Path) -> None:
         raise _field(path, "data", "an object", "객체", data)
     if not isinstance(data.get("name"), str) or not data["name"].strip():
         raise _field(path, "data.name", "the character's name", "캐릭터의 이름", data.get("name"))
-    for key in TEXTS:
-        if not isinstance(data.get(key, ""), str):
+    for key in TEXTS:  # null is what some programs write for nothing
+        if not isinstance(data.get(key) or "", str):
             raise _field(path, f"data.{key}", "a text", "글", data[key])
-        if re.search("[\ud800-\udfff]", data.get(key, "")):
+        if re.search("[\ud800-\udfff]", data.get(key) or ""):
             raise _field(path, f"data.{key}", "Unicode text", "유니코드 글", "half a character")
     for key in LISTS:
-        if not isinstance(data.get(key, []), list):
+        if not isinstance(data.get(key) or [], list):
             raise _field(path, f"data.{key}", "a list", "목록", data[key])
     for key in ("extensions", "character_book"):
         if not isinstance(data.get(key) or {}, dict):

@@ -265,7 +265,7 @@ def _describe_files(card: Card, pack: Pack, carries: bool) -> None:
 
 def _list_assets(card: Card, pack: Pack) -> None:
     """Name the archive's picture in data.assets, and give other assets back their places."""
-    assets = list(card["data"].get("assets", []))
+    assets = list(card["data"].get("assets") or [])
     if PICTURE in pack.files and _icon(card) != PICTURE:
         assets = [one for one in assets if not isinstance(one, dict) or one.get("type") != "icon"]
         assets.append({"type": "icon", "uri": ADDRESS + PICTURE, "name": "main", "ext": "png"})
@@ -280,7 +280,7 @@ def _icon(card: Card) -> str:
     """The archive entry of the card's main icon, "" when it names none."""
     icons = [
         asset
-        for asset in card["data"].get("assets", [])
+        for asset in (card["data"].get("assets") or [])
         if isinstance(asset, dict) and asset.get("type") == "icon" and _address(asset)
     ]
     icons.sort(key=lambda asset: asset.get("name") != "main")
@@ -294,7 +294,7 @@ def _address(asset: Any) -> str:
 
 def _take_z(card: Card, pack: Pack, path: Path) -> None:
     """The face vector of a card as a file of the pack."""
-    z = (card["data"].get("extensions", {}).get("ohlora") or {}).get("z")
+    z = ((card["data"].get("extensions") or {}).get("ohlora") or {}).get("z")
     if z is None or Z_FILE in pack.files:
         return
     if (

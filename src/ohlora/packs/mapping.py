@@ -88,6 +88,7 @@ def pack_of(card: Card, name_of_file: Path) -> Pack:
 
 def from_fields(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Row]]]:
     """Settings and lines from the card's own fields. The same card gives the same."""
+    data = {key: value for key, value in data.items() if value is not None}
     name = " ".join(data["name"].split())
     char = (data.get("nickname") or "").strip() or name
     korean = is_korean(data.get("first_mes", "") + data.get("description", ""))
@@ -136,9 +137,10 @@ def card_of(pack: Pack, today: date) -> Card:
         data["description"] = now.get("about", {}).get("ko", "")
         data["creator_notes"] = now.get("about", {}).get("en", "")
         data["tags"] = ["ohlora"]
-    previous = data["extensions"].get("ohlora")
+    data["extensions"] = extensions = data.get("extensions") or {}
+    previous = extensions.get("ohlora")
     kept = previous if isinstance(previous, dict) else {}
-    data["extensions"]["ohlora"] = {**kept, **extension(pack, data)}
+    extensions["ohlora"] = {**kept, **extension(pack, data)}
     return card
 
 
@@ -165,7 +167,7 @@ def is_korean(text: str) -> bool:
 
 def _ours(card: Card, path: Path) -> dict[str, Any]:
     """extensions.ohlora, checked; {} when there is none."""
-    ours = card["data"].get("extensions", {}).get("ohlora")
+    ours = (card["data"].get("extensions") or {}).get("ohlora")
     if ours is None:
         return {}
 
@@ -209,7 +211,7 @@ def _ours(card: Card, path: Path) -> dict[str, Any]:
 def _bare(card: Card) -> Card:
     """The card without what the pack keeps elsewhere; keys of a newer format stay."""
     card = copy.deepcopy(card)
-    extensions = card["data"].setdefault("extensions", {})
+    extensions = card["data"].get("extensions") or {}
     if isinstance(ours := extensions.get("ohlora"), dict):
         known = {"format", "id", "lines", "answers", "seen", "adapter", "face", "z", *KEPT}
         if rest := {key: value for key, value in ours.items() if key not in known}:
@@ -241,10 +243,10 @@ def _system(data: Mapping[str, Any], said: Any) -> str:
 
 def _book(data: Mapping[str, Any]) -> str:
     """The enabled entries of the lore book, constant ones first, up to BOOK_CHARS."""
-    entries = (data.get("character_book") or {}).get("entries", [])
+    entries = data.get("character_book", {}).get("entries")
     texts = [
         (not entry.get("constant"), str(entry.get("content", "")).strip())
-        for entry in entries
+        for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict) and entry.get("enabled", True)
     ]
     book = ""
