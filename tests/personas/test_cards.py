@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -240,6 +241,15 @@ def test_a_card_with_nothing_but_a_name_talks(tmp_path: Path, encoder: Encoder) 
 )
 def test_macros_are_said(text: str, said: str) -> None:
     assert say_macros(text, "세라", "너") == said
+
+
+def test_a_text_made_to_be_slow_is_read_in_one_pass() -> None:
+    start = time.process_time()
+    for text in ("{{" + "a" * 200_000, "{{a:" * 50_000, "*a" * 100_000, "a:\n" * 100_000):
+        say_macros(text, "세라", "너")
+        examples("{{user}}: " + text + "\n{{char}}: " + text, "세라")
+        spoken(text)
+    assert time.process_time() - start < 5  # quadratic would take minutes
 
 
 def test_example_dialogues_pair_what_was_asked_with_what_was_answered() -> None:
