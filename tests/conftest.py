@@ -20,6 +20,11 @@ def find_golden() -> Path:
     return beside if beside.is_dir() else ROOT / "tests" / "golden"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright keeps an event loop running in this thread until they end."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     return find_golden()

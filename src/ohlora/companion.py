@@ -227,7 +227,6 @@ class Companion:
         if self.mode == "v1":
             return (yield from self._speak_v1(prompt, stopped, sampling or V1_SAMPLING))
         sampling = sampling or self.persona.sampling
-        tokens = 0
         for trial in range(TRIALS):
             stream = AnswerStream(self._slots())
             finish: Finish = "stop"
@@ -238,22 +237,22 @@ class Companion:
                 except StopIteration as finished:
                     finish = finished.value or "stop"
                     break
-                tokens += 1
                 if shown := stream.feed(piece):
                     yield shown
             pieces.close()
             if finish == "stopped":
-                return Spoken(stream.said, "llm", "stopped", tokens)
+                return Spoken(stream.said, "llm", "stopped", self.engine.count_tokens(stream.said))
             if rest := stream.finish():
                 yield rest
             if stream.said:
+                tokens = self.engine.count_tokens(stream.said)
                 if finish == "length" and stream.said[-1].isalnum():
                     yield "…"  # cut by the limit: say so
                     return Spoken(stream.said + "…", "llm", "length", tokens)
                 return Spoken(stream.said, "llm", finish, tokens)
         text = random.Random(seed).choice(self.persona.fallback)
         yield text
-        return Spoken(text, "lines", "stop", tokens)
+        return Spoken(text, "lines", "stop", self.engine.count_tokens(text))
 
     def _speak_v1(
         self, prompt: Prompt, stopped: Callable[[], bool], sampling: Sampling

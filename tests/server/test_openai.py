@@ -50,7 +50,7 @@ def test_the_openai_client_gets_a_completion(ai: OpenAI, companion: Companion) -
     choice = answer.choices[0]
     assert (choice.message.role, choice.message.content) == ("assistant", "오! 그래, 좋아!")
     assert choice.finish_reason == "stop"
-    assert answer.usage.completion_tokens == 11 and answer.usage.prompt_tokens > 5
+    assert answer.usage.completion_tokens == 10 and answer.usage.prompt_tokens > 5
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 11
     extra = answer.ohlora
     assert extra["expression"]["eyes"] == 1.6 and extra["source"] == "llm"
@@ -70,7 +70,7 @@ def test_the_openai_client_streams(ai: OpenAI) -> None:
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert text == "오! 그래, 좋아!"
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
-    assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == 11
+    assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == 10
     assert all(chunk.usage is None for chunk in chunks[:-1])
     assert chunks[-2].ohlora["expression"]["eyes"] == 1.6
 

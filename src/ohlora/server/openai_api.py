@@ -213,6 +213,8 @@ def sampling_of(companion: Companion, asked: ChatRequest) -> Sampling:
     wanted: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p}
     if most is not None:
         wanted["max_new_tokens"] = min(most, companion.engine.context_tokens)
+    if asked.seed is not None:
+        wanted["seed"] = asked.seed % 2**31
     given = {name: value for name, value in wanted.items() if value is not None}
     return replace(companion.persona.sampling, **given)
 
@@ -259,8 +261,9 @@ def speak(
 ) -> Iterator[Piece]:
     """Pieces of a stateless answer, then the Answer. Runs in a thread of the hub."""
     cut, said = StopTexts(stop_list(asked)), ""
-    seed = random.getrandbits(31) if asked.seed is None else asked.seed % 2**31
-    answer = companion.speak(prompt, stopped, seed=seed, sampling=sampling_of(companion, asked))
+    sampling = sampling_of(companion, asked)
+    which = random.getrandbits(31) if sampling.seed is None else sampling.seed
+    answer = companion.speak(prompt, stopped, seed=which, sampling=sampling)
     finish: Literal["stop", "length"] = "stop"
     source, tokens = "llm", None
     while not cut.hit:
