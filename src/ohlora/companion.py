@@ -30,12 +30,13 @@ from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent,
 from ohlora.expression import v1_expression
 from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
-from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
+from ohlora.llm import Engine, Finish, Progress, Sampling
 from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, Forget, extract
 from ohlora.memory.findings import apply
 from ohlora.memory.recall import Recall, Recalled
 from ohlora.memory.store import Store, open_store
+from ohlora.packs.voice import load_voice
 from ohlora.persona import Persona, fill, load_persona
 from ohlora.text import clean_user_text
 
@@ -330,7 +331,7 @@ def load_companion(
         companion = Companion(
             pack,
             store,
-            load_engine(engine or pack.models.engine, progress=progress),
+            load_voice(pack, engine or pack.models.engine, words, progress),
             words,
             load_lines(pack.folder, words),
             load_face(face or pack.models.face),
