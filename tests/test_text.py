@@ -69,6 +69,18 @@ def test_cleaning_twice_changes_nothing_more(text: str) -> None:
         ("3", "이/가", "3이"),
         ("롤 (LoL)", "을/를", "롤 (LoL)을"),
         ("", "이/가", "가"),
+        ("book", "이/가", "book이"),
+        ("King", "은/는", "King은"),
+        ("cup", "을/를", "cup을"),
+        ("back", "이/가", "back이"),
+        ("BTS", "은/는", "BTS는"),
+        ("URL", "으로/로", "URL로"),
+        ("WebP", "이/가", "WebP가"),
+        ("text", "을/를", "text를"),
+        ("file", "으로/로", "file로"),
+        ("name", "이/가", "name이"),
+        ("'evil.com'", "이라는/라는", "'evil.com'이라는"),
+        ("http://127.0.0.1:80/v1", "이/가", "http://127.0.0.1:80/v1이"),
     ],
 )
 def test_particles_follow_the_sound_of_the_word(word: str, pair: str, expected: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from ohlora.errors import StoreError
+from ohlora.text import josa
 
 
 def home() -> Path:
@@ -27,7 +28,7 @@ def home() -> Path:
         raise StoreError(
             f"The data folder {path} cannot be made ({error.strerror}): "
             "set OHLORA_HOME to a folder you may write to.",
-            f"데이터 폴더 {path}를 만들 수 없어요({error.strerror}). "
+            f"데이터 폴더 {josa(str(path), '을/를')} 만들 수 없어요({error.strerror}). "
             "OHLORA_HOME을 쓸 수 있는 폴더로 정해 주세요.",
         ) from error
     return path

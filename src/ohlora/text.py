@@ -46,15 +46,33 @@ def is_visible(char: str) -> bool:
 _FINALS = {"0": 1, "1": 8, "3": 1, "6": 1, "7": 8, "8": 8}  # digits read aloud: 영 일 삼 육 칠 팔
 
 
+_LETTERS = {"L": 8, "M": 16, "N": 4, "R": 8}  # names of letters that close: 엘 엠 엔 알
+# Ends of Latin words as Korean says them, the first that fits: 파일, 네임 킹, 북 백 컵.
+_ENDS = (
+    (re.compile(r"le?$"), 8),
+    (re.compile(r"(me?|ne?|ng)$"), 4),
+    (re.compile(r"(ck|ook|(^|[^aeiou])[aeiou][bckpt])$"), 1),
+)
+
+
+def latin_final(word: str) -> int:
+    """final_consonant of a word in Latin letters; capitals at its end are said one by one."""
+    if word[-1].isupper():
+        return _LETTERS.get(word[-1], 0)
+    return next((final for end, final in _ENDS if end.search(word.lower())), 0)
+
+
 def final_consonant(word: str) -> int:
-    """Index of the last sound's final consonant: 0 none, 8 is ㄹ. Latin letters count as open."""
+    """Index of the last sound's final consonant: 0 none, 8 is ㄹ; of Latin words a good guess."""
+    if latin := re.search(r"([A-Za-z]+)[^\w]*$", word):
+        return latin_final(latin[1])
     for char in reversed(word):
         if "가" <= char <= "힣":
             return (ord(char) - ord("가")) % 28
         if char.isdigit():
             return _FINALS.get(char, 0)
         if char.isalpha():
-            return 8 if char.lower() == "l" else 1 if char.lower() in "mn" else 0
+            return 0
     return 0
 
 

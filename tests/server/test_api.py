@@ -69,6 +69,29 @@ def test_messages_come_in_pages_oldest_first(client: TestClient, companion: Comp
         assert error(refused)["message"].startswith(f"The parameter '{next(iter(wrong))}' is wrong")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "request_", "sentence"),
+    [
+        (
+            "GET",
+            "/api/sessions/x/messages?limit=many",
+            {},
+            "주소의 'limit' 값이 잘못됐어요. 정수를",
+        ),
+        ("GET", "/api/memories?all=maybe", {}, "주소의 'all' 값이 잘못됐어요. true나 false를"),
+        ("POST", "/api/sessions", {"content": b"[1]"}, "JSON 객체여야 하는데 배열이에요."),
+        ("POST", "/api/sessions", {"content": b"5"}, "JSON 객체여야 하는데 숫자예요."),
+        ("POST", "/api/sessions", {"content": b"{"}, "올바른 JSON이 아니에요(2번째 글자)."),
+        ("GET", "/health", {"headers": {"host": "evil.com"}}, "'evil.com'이라는 이름을"),
+        ("PUT", "/api/sessions", {}, "PUT를 쓸 수 없어요."),
+    ],
+)
+def test_korean_refusals_are_all_korean_with_the_particle_that_fits(
+    shared_client: TestClient, method: str, path: str, request_: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in error(shared_client.request(method, path, **request_))["message_ko"]
+
+
 def test_memories_are_kept_searched_edited_deleted_and_undone(client: TestClient) -> None:
     made = client.post("/api/memories", json={"key": "이름", "value": "민수"})
     assert made.status_code == 201

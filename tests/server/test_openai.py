@@ -113,6 +113,51 @@ def test_what_stands_before_the_last_message_goes_into_the_prompt(
     assert "오로라" in prompt.system and sampling.temperature != 0
 
 
+def test_without_a_seed_the_model_draws_freely(client: TestClient, engine: Teller) -> None:
+    for seed, given in ((None, None), (0, 0), (-1, 2**31 - 1)):
+        request = {"model": "ohlora", "messages": ASK, "seed": seed}
+        client.post("/v1/chat/completions", json=request)
+        assert engine.prompts[-1][1].seed == given
+
+
+LONG = [
+    {"role": "system", "content": "짧게 답해."},
+    {"role": "user", "content": "가" * 300},
+    {"role": "assistant", "content": "응!" * 100},
+    *ASK,
+]
+
+
+def test_usage_counts_every_message_a_chat_model_reads(
+    client: TestClient, engine: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "id", "openai:http://127.0.0.1:1/v1#m", raising=False)
+    request = {"model": "ohlora", "messages": [LONG[0], LONG[3]]}
+    usage = client.post("/v1/chat/completions", json=request).json()["usage"]
+    assert usage["prompt_tokens"] == len("짧게 답해." + "너는 누구야?")
+    assert usage["completion_tokens"] == len("오! 그래, 좋아!")
+
+
+def test_a_history_too_long_is_refused_where_the_model_reads_it(
+    client: TestClient, engine: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = {"model": "ohlora", "messages": LONG}
+    assert client.post("/v1/chat/completions", json=request).status_code == 200  # not read
+    monkeypatch.setattr(engine, "id", "openai:http://127.0.0.1:1/v1#m", raising=False)
+    body = refused(client, messages=LONG)
+    assert (body["code"], body["param"]) == ("context_length_exceeded", "messages")
+    assert "the model reads 512" in body["message"]
+
+
+def test_a_turn_of_a_session_counts_tokens_of_what_was_said(
+    client: TestClient, companion: Companion
+) -> None:
+    session = companion.store.sessions.create().id
+    request = {"model": "ohlora", "messages": ASK, "ohlora": {"session_id": session}}
+    usage = client.post("/v1/chat/completions", json=request).json()["usage"]
+    assert usage["completion_tokens"] == len("오! 그래, 좋아!")
+
+
 def test_a_length_limit_is_told(client: TestClient, engine: Teller) -> None:
     engine.answer = " 나는 오늘 아침에 일어나서"
     request = {"model": "ohlora", "messages": ASK, "max_tokens": 6}

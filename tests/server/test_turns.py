@@ -363,6 +363,51 @@ def test_closing_does_not_wait_for_an_engine_that_hangs(
     run(test)
 
 
+def test_a_message_that_waits_for_a_place_does_not_hold_up_the_one_after_it(
+    companion: Companion, engine: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        monkeypatch.setattr("ohlora.server.turns.PREDECESSOR_SECONDS", 0.05)
+        engine.gate = threading.Semaphore(0)
+        hub, session = TurnHub(companion, running=1), session_of(companion)
+        other = await hub.start(session_of(companion), "다른 대화")
+        waiting = asyncio.create_task(hub.start(session, "둘째"))
+        await asyncio.sleep(0.01)
+        newest = asyncio.create_task(hub.start(session, "셋째"))
+        await asyncio.sleep(0.2)  # far longer than the wait for a reply that runs
+        assert not waiting.done() and not newest.done()
+        engine.gate.release(100)
+        assert (await heard(other))[-1]["reason"] == "complete"
+        assert (await heard(await waiting))[-1]["reason"] == "interrupted"
+        assert tokens(await heard(await newest)) == "오! 그래, 좋아!"
+        said = [(m.text, m.status) for m in companion.store.sessions.messages(session)[0]]
+        assert [text for text, _ in said if text] == ["둘째", "셋째", "오! 그래, 좋아!"]
+
+    run(test)
+
+
+def test_memory_events_are_served_alike_live_on_resume_and_with_the_messages(
+    companion: Companion,
+) -> None:
+    async def test() -> None:
+        hub, session = TurnHub(companion), session_of(companion)
+        actions = []
+        for text in ("나 부산에 살아", "나 부산에 안 살아"):
+            turn = await hub.start(session, text)
+            live = [event for event in await heard(turn) if event["type"] == "memory"]
+            again = [e for e in await heard(await hub.find(turn.response_id))]
+            resumed = [event for event in again if event["type"] == "memory"]
+            assert live == resumed
+            shown = companion.store.sessions.messages(session)[0][-1].to_dict()["memories"]
+            assert [m["action"] for m in shown] == [e["action"] for e in live]
+            assert [m["memory"] for m in shown] == [e["memory"] for e in live]
+            assert all(m["memory"]["source_text"] for m in shown)
+            actions += [event["action"] for event in live]
+        assert actions[0] == "stored" and actions[-1] == "forgotten"
+
+    run(test)
+
+
 def test_a_session_is_deleted_only_after_its_reply_ended(
     companion: Companion, engine: Teller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

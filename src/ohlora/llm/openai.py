@@ -21,6 +21,7 @@ from ohlora.dialogue.prompt import STOP_MARK, Prompt
 from ohlora.errors import BadInput, EngineError
 from ohlora.llm.decode import StopText
 from ohlora.llm.engine import Finish, Sampling
+from ohlora.text import josa
 
 CONNECT_S, READ_S = 5.0, 60.0  # longest waits for a connection and between two pieces
 _BYTES_PER_TOKEN = 4  # a rough guess; the server counts for itself
@@ -53,7 +54,7 @@ class OpenAIEngine:
         if not url.startswith(("http://", "https://")) or not model:
             raise BadInput(
                 f"want openai:URL#MODEL, got {spec!r}: e.g. openai:http://127.0.0.1:11434/v1#name.",
-                f"openai:주소#모델 꼴이어야 하는데 {spec!r}이에요. "
+                f"openai:주소#모델 꼴이어야 하는데 {josa(repr(spec), '이에요/예요')}. "
                 "예: openai:http://127.0.0.1:11434/v1#이름",
             )
         return cls(url, model, os.environ.get("OPENAI_API_KEY"))
@@ -187,7 +188,7 @@ class OpenAIEngine:
         }.get(status, ("look at the server's log", "서버 기록을 확인해 주세요"))
         return EngineError(
             f"The language model server {self.url} refused ({status}: {detail}): {en}.",
-            f"언어 모델 서버 {self.url}가 거절했어요({status}: {detail}). {ko}.",
+            f"언어 모델 서버 {josa(self.url, '이/가')} 거절했어요({status}: {detail}). {ko}.",
         )
 
     def _failed(self, en: str, ko: str) -> EngineError:

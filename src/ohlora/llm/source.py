@@ -17,6 +17,7 @@ from typing import Any
 
 from ohlora.checkpoints.named import path_of
 from ohlora.errors import BadInput, CheckpointError
+from ohlora.text import josa
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def read_source(text: str) -> Source:
         except ValueError as error:
             raise BadInput(
                 f"{option!r} is no option of a language model: write stop=1477,1078,4833,12.",
-                f"{option!r}는 언어 모델 옵션이 아니에요. stop=1477,1078,4833,12처럼 적어 주세요.",
+                f"{josa(repr(option), '은/는')} 언어 모델 옵션이 아니에요. "
+                "stop=1477,1078,4833,12처럼 적어 주세요.",
             ) from error
     first, plus, second = text.rpartition("+")
     if plus and not Path(text).exists():

@@ -22,6 +22,7 @@ from starlette.types import Scope
 from ohlora import __version__
 from ohlora.errors import OhloraError
 from ohlora.server.api import api_routes
+from ohlora.server.bodies import wanted
 from ohlora.server.faults import BadField, fault_response, on_fault, on_http
 from ohlora.server.metrics import CONTENT_TYPE, Metrics
 from ohlora.server.openai_api import openai_routes
@@ -104,6 +105,11 @@ def create_app(companion: Companion, settings: Settings = Settings()) -> FastAPI
     return app
 
 
+def query_kind(error: dict[str, Any]) -> str:
+    """Pydantic's name of an error in the address, where every value comes as text."""
+    return str(error["type"]).replace("_parsing_size", "_type").replace("_parsing", "_type")
+
+
 async def on_parameter(request: Request, error: Exception) -> Response:
     """A part of the address that is wrong, such as ?limit=many."""
     assert isinstance(error, RequestValidationError)
@@ -113,6 +119,7 @@ async def on_parameter(request: Request, error: Exception) -> Response:
     fault = BadField(
         name,
         f"The parameter {name!r} is wrong: {want}.",
-        f"주소의 {name!r} 값이 잘못됐어요({want}).",
+        f"주소의 {name!r} 값이 잘못됐어요. {wanted(query_kind(first), first.get('ctx', {}))[1]} "
+        "넣어 주세요.",
     )
     return fault_response(fault, request.url.path)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from ohlora.server.faults import BadField
+from ohlora.text import josa
 
 MAX_DEPTH = 32
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -33,17 +34,20 @@ def read_json(raw: bytes | str) -> dict[str, Any]:
         data = json.loads(raw)
     except (ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8, huge number
         what = getattr(error, "msg", "it is not UTF-8 text or nested too deep")
-        at = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        at = at_ko = ""
+        if isinstance(error, json.JSONDecodeError):
+            at, at_ko = f" at character {error.pos}", f"({error.pos + 1}번째 글자)"
         raise BadField(
             None,
             f"The message is not valid JSON ({what}{at}): send one JSON object.",
-            f"올바른 JSON이 아니에요({what}{at}). JSON 객체 하나를 보내 주세요.",
+            f"올바른 JSON이 아니에요{at_ko}. JSON 객체 하나를 보내 주세요.",
         ) from error
     if not isinstance(data, dict):
+        en, ko = kind(data)
         raise BadField(
             None,
-            f"The message must be a JSON object, but it is {kind(data)}: put it in braces.",
-            f"JSON 객체여야 하는데 {kind(data)}이에요. 중괄호로 감싸 주세요.",
+            f"The message must be a JSON object, but it is {en}: put it in braces.",
+            f"JSON 객체여야 하는데 {josa(ko, '이에요/예요')}. 중괄호로 감싸 주세요.",
         )
     whole: dict[str, Any] = scrub(data, 0)
     return whole
@@ -113,7 +117,7 @@ def wanted(error: str, ctx: dict[str, Any]) -> tuple[str, str]:
     if error in kinds:
         return kinds[error]
     if error == "literal_error":
-        return f"one of {ctx['expected']}", f"{ctx['expected']} 중 하나를"
+        return f"one of {ctx['expected']}", f"{ctx['expected'].replace(' or ', ', ')} 중 하나를"
     bounds = {
         "greater_than": ("gt", "above {}", "{}보다 큰 수를"),
         "greater_than_equal": ("ge", "{} or more", "{} 이상을"),
@@ -135,6 +139,11 @@ async def body(request: Request, model: type[Model]) -> Model:
     return check(model, read_json(raw) if raw.strip() else {})
 
 
-def kind(data: Any) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(data), "a number")
+def kind(data: Any) -> tuple[str, str]:
+    names = {
+        list: ("an array", "배열"),
+        str: ("a string", "문자열"),
+        bool: ("a boolean", "참/거짓"),
+        type(None): ("null", "null"),
+    }
+    return names.get(type(data), ("a number", "숫자"))

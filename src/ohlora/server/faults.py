@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ohlora.errors import BadInput, OhloraError
+from ohlora.text import josa
 
 log = logging.getLogger("ohlora.server")
 LONGEST = 600  # characters of a sentence
@@ -140,7 +141,8 @@ async def on_http(request: Request, error: Exception) -> Response:
             405,
             "method-not-allowed",
             f"{path} does not take {request.method}: see the API in the README.",
-            f"{path}에는 {request.method}를 쓸 수 없어요. README의 API 설명을 봐 주세요.",
+            f"{path}에는 {josa(request.method, '을/를')} 쓸 수 없어요. "
+            "README의 API 설명을 봐 주세요.",
         )
     else:
         refused = Refused(error.status_code, "http", f"{error.detail}.", f"{error.detail}.")

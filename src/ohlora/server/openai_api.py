@@ -31,7 +31,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ohlora.dialogue.prompt import Prompt
 from ohlora.expression import NEUTRAL, Expression, v1_expression
-from ohlora.llm import Sampling
+from ohlora.llm import Engine, Sampling
 from ohlora.server.bodies import body
 from ohlora.server.faults import BadField, Refused, as_fault, as_json, fault_body
 from ohlora.server.openai_requests import (
@@ -110,7 +110,7 @@ def openai_routes(companion: Companion, hub: TurnHub, settings: Settings) -> API
             pieces = said_in(turn, companion)
         else:
             prompt, memories = await run_in_threadpool(make_prompt, companion, asked, settings)
-            check_length(companion, prompt)
+            await run_in_threadpool(check_length, companion, prompt)
             job = hub.generate(lambda stopped: speak(companion, prompt, memories, asked, stopped))
             pieces = made_by(job, hub)
         head = {
@@ -194,7 +194,7 @@ def make_prompt(
 
 def check_length(companion: Companion, prompt: Prompt) -> None:
     """Raises Refused when nothing of an answer would fit behind the prompt."""
-    tokens = companion.engine.count_tokens(prompt.completion())
+    tokens = prompt_tokens(companion.engine, prompt)
     most = companion.engine.context_tokens
     if tokens >= most:
         error = Refused(
@@ -205,6 +205,19 @@ def check_length(companion: Companion, prompt: Prompt) -> None:
         )
         error.field = "messages"
         raise error
+
+
+def prompt_tokens(engine: Engine, prompt: Prompt) -> int:
+    """What the engine reads: every message where it is a chat model, else the completion prompt,
+    in which system and history have no place."""
+    if not reads_messages(engine):
+        return engine.count_tokens(prompt.completion())
+    return sum(engine.count_tokens(message["content"]) for message in prompt.messages())
+
+
+def reads_messages(engine: Engine) -> bool:
+    """A model on a server, or a folder of weights without our adapter: its id says so."""
+    return engine.id.startswith("openai:") or (engine.id.startswith("hf-") and "+" not in engine.id)
 
 
 def sampling_of(companion: Companion, asked: ChatRequest) -> Sampling:
@@ -282,7 +295,7 @@ def speak(
     answer.close()
     yield Answer(
         finish,
-        companion.engine.count_tokens(prompt.completion()),
+        prompt_tokens(companion.engine, prompt),
         companion.engine.count_tokens(said) if tokens is None else tokens,
         extra_of(companion, v1_expression(said), source, memories),
     )

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ohlora.server.bodies import Body
 from ohlora.server.faults import BadField, Refused
+from ohlora.text import josa
 
 INPUTS, INPUT_CHARS = 256, 8_000  # of one embeddings request
 
@@ -81,7 +82,7 @@ def refuse_unsupported(asked: ChatRequest) -> None:
             raise BadField(
                 name,
                 f"This server does not support {name!r} here: {hint_en}.",
-                f"여기서는 {name!r}을 쓸 수 없어요. {hint_ko}.",
+                f"여기서는 {josa(repr(name), '을/를')} 쓸 수 없어요. {hint_ko}.",
             )
     stops = stop_list(asked)
     if len(stops) > 4 or any(not 0 < len(text) <= 100 for text in stops):
@@ -152,7 +153,7 @@ def no_model(name: str, known: str) -> Refused:
         404,
         "model_not_found",
         f"The model {name[:80]!r} is not here: use {known!r}, or see /v1/models.",
-        f"{name[:80]!r} 모델은 없어요. {known!r}를 쓰거나 /v1/models를 봐 주세요.",
+        f"{name[:80]!r} 모델은 없어요. {josa(repr(known), '을/를')} 쓰거나 /v1/models를 봐 주세요.",
     )
     error.field = "model"
     return error

@@ -23,6 +23,7 @@ from ohlora.errors import BadInput
 from ohlora.memory.database import claim_home
 from ohlora.paths import home
 from ohlora.server.settings import Settings
+from ohlora.text import josa
 
 if TYPE_CHECKING:
     import uvicorn
@@ -103,8 +104,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise BadInput(
             f"The host {host!r} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for "
             "the local network.",
-            f"{host!r}는 이 컴퓨터의 주소가 아니에요. 127.0.0.1을 쓰거나, 로컬 네트워크에 열려면 "
-            "0.0.0.0을 써 주세요.",
+            f"{josa(repr(host), '은/는')} 이 컴퓨터의 주소가 아니에요. 127.0.0.1을 쓰거나, "
+            "로컬 네트워크에 열려면 0.0.0.0을 써 주세요.",
         ) from error
     listener = socket.socket(family, kind, protocol)
     try:

@@ -32,6 +32,7 @@ from ohlora.memory.database import os_error
 from ohlora.server.faults import Refused, as_fault, fault_response
 from ohlora.server.metrics import Metrics
 from ohlora.server.settings import Settings, is_loopback
+from ohlora.text import josa
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/health",)  # asked by whatever watches the process; tells nothing of anybody
@@ -264,8 +265,8 @@ def bad_host(name: str) -> Refused:
         "bad-host",
         f"This server does not answer to the name {name!r}: use its own address, or start it "
         "with that name allowed.",
-        f"이 서버는 {name!r}라는 이름을 쓰지 않아요. 서버 주소로 접속하거나 그 이름을 허용해서 "
-        "시작해 주세요.",
+        f"이 서버는 {josa(repr(name), '이라는/라는')} 이름을 쓰지 않아요. "
+        "서버 주소로 접속하거나 그 이름을 허용해서 시작해 주세요.",
     )
 
 

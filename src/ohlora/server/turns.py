@@ -10,7 +10,9 @@ its own time, and a dropped socket stops nothing. An event is in the store befor
 list; once a turn is over the list is let go, and `find` reads the same events from the store.
 
 One turn runs per session: a new message stops the reply that runs, waits for it to end, then
-is answered. A second new message while that wait goes on is refused (Busy). A message sent
+is answered. A second new message while that wait goes on is refused (Busy). A reply that still
+waits for a place is not waited for: it is stored without an answer when its place comes, and
+the new message after it. A message sent
 again with the same client_id is not answered twice: it finds its first turn.
 """
 
@@ -244,8 +246,13 @@ class TurnHub:
                     raise Busy
                 self._latest[turn.session_id] = turn
             if before is not None:
-                await self._relieve(before)
+                before.stop.set()
+                if before.begun.is_set():
+                    await self._ended(before, turn)
             async with self._places:
+                # One that had not begun had its place before us, and ends at its first token.
+                if before is not None and not before.over.is_set():
+                    await self._ended(before, turn)
                 with self.metrics.active_turns.track_inprogress():
                     await self._run_turn(turn, text)
         except Exception as error:  # outer face: a listener must learn how it ended
@@ -253,14 +260,14 @@ class TurnHub:
         finally:
             self._forget(turn)
 
-    async def _relieve(self, before: Turn) -> None:
-        """Stop the reply that runs in the session and wait for its end."""
+    async def _ended(self, before: Turn, turn: Turn) -> None:
+        """Wait for the end of the stopped reply before `turn` in the session. Raises Busy."""
         self._relieved.add(before.session_id)
         try:
-            before.stop.set()
             await asyncio.wait_for(before.over.wait(), PREDECESSOR_SECONDS)
         except TimeoutError:
-            self._latest[before.session_id] = before
+            if self._latest.get(before.session_id) is turn:
+                self._latest[before.session_id] = before
             raise Busy from None
         finally:
             self._relieved.discard(before.session_id)

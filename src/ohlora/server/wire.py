@@ -28,6 +28,7 @@ from ohlora.server.bodies import Body, check, read_json
 from ohlora.server.faults import BadField, Refused, as_fault, as_json, fault_fields
 from ohlora.server.settings import Settings
 from ohlora.server.turns import Turn, TurnHub
+from ohlora.text import josa
 
 SEND_SECONDS = 30.0  # for one message to leave
 
@@ -135,7 +136,8 @@ class Wire:
             raise BadField(
                 "type",
                 f"The type {str(kind)[:40]!r} is unknown: send one of {known}.",
-                f"{str(kind)[:40]!r}라는 type은 없어요. {known} 중에서 골라 주세요.",
+                f"{josa(repr(str(kind)[:40]), '이라는/라는')} type은 없어요. "
+                f"{known} 중에서 골라 주세요.",
             )
         return data
 
