@@ -80,7 +80,9 @@ class AnswerStream:
             if text[0] == "[":
                 close = text.find("]")
                 if 0 < close <= MAX_TAG:
-                    out, text = out.rstrip(" ") + " " if out.strip() else "", text[close + 1 :]
+                    # A tag between words is one space, also when the word before was said already.
+                    out = out.rstrip(" ") + " " if out.strip() or self.said else ""
+                    text = text[close + 1 :]
                 elif close < 0 and len(text) <= MAX_TAG:
                     return out, "" if final else text
                 else:
