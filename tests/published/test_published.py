@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from io import BytesIO
 from pathlib import Path
 
@@ -13,12 +14,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import ohlora.checkpoints.measured as measured_module
+from ohlora.checkpoints import load_catalog, select
+from ohlora.checkpoints.bring import import_folder
 from ohlora.cli import app
 from ohlora.companion import V1_SAMPLING, load_companion
 from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import CheckpointError
 from ohlora.expression import v1_expression
 from ohlora.llm import Sampling
+from ohlora.memory.v1_file import export_file, v1_choose
 from ohlora.persona import load_persona
 from published.stand_in import ASK, PLAN, TAG
 
@@ -93,13 +98,26 @@ def test_the_prompt_and_the_drawing_are_v1s(
         assert long[-1].text == "(읽씹)" and not asked
 
 
+def test_the_memory_is_the_one_v1_would_choose_from_its_file(imported: Path) -> None:
+    with load_companion(persona="ohlora-v1", encoder="sbert:sbert", face="embedded") as her:
+        for key, value in (
+            ("이름", "지수"),
+            ("취미", "등산"),
+            ("상태", "피곤"),
+            ("오늘 일정", "시험"),
+        ):
+            her.store.memories.remember(key, value)
+        file = export_file(her.store).decode()
+        for prompt in ("나 오늘 뭐 하지?", "토요일에 산에 갈까?", "[이름: 지수] 피곤해", "x"):
+            (chosen,) = her._recall(prompt, [])
+            assert chosen.record.text == v1_choose(file, prompt, her.encoder.encode)
+            assert chosen.score >= 0.6
+
+
 @pytest.mark.parametrize("name", GROUP)
 def test_a_missing_piece_is_named_with_the_command_that_brings_it(
     project: Path, own_home: Path, name: str
 ) -> None:
-    from ohlora.checkpoints import load_catalog, select
-    from ohlora.checkpoints.bring import import_folder
-
     others = [one for one in GROUP if one != name]
     import_folder(project, select(load_catalog(), others), "link")
     with pytest.raises(CheckpointError) as missing:
@@ -147,6 +165,12 @@ def test_a_models_table_that_cannot_be_read_is_one_sentence(own_home: Path, tabl
         load_persona("mine")
 
 
+def test_the_pack_that_comes_with_the_program_is_sound() -> None:
+    from ohlora.packs.check import problems
+
+    assert problems(load_persona("ohlora-v1").folder) == []
+
+
 def test_nothing_sealed_was_opened_and_the_users_files_stay(project: Path, imported: Path) -> None:
     place = project / "llm/models/polyglot_fine_tuned"
     settings = json.loads((place / "adapter_config.json").read_text())
@@ -168,3 +192,32 @@ def test_her_int8_voice_needs_no_torch(imported: Path) -> None:
     code = f"import sys; sys.path[:0] = {sys.path!r}; {talk}"
     run = subprocess.run([sys.executable, "-c", code, engine], capture_output=True, text=True)
     assert run.stdout.strip() == "오! 재밌게 놀아!  set()", run.stderr
+
+
+def test_models_convert_writes_the_int8_model_ahead(imported: Path) -> None:
+    done = ohlora("models", "convert", "llm-adapter", "--json")
+    assert done.exit_code == 0, done.stderr
+    (written,) = json.loads(done.stdout)
+    assert Path(written["path"]).parent == imported / "models" and written["bytes"] > 1_000_000
+    before = Path(written["path"], "model.bin").stat().st_mtime_ns
+    with load_companion(persona="ohlora-v1", encoder="embedded", face="embedded") as her:
+        assert her.engine.folder == Path(written["path"])
+    assert Path(written["path"], "model.bin").stat().st_mtime_ns == before
+    refused = ohlora("models", "convert", "gemma-2-2b").exception
+    assert isinstance(refused, CheckpointError) and "models pull gemma-2-2b" in refused.en
+
+
+def test_models_show_says_what_polyglot_takes() -> None:
+    shown = ohlora("models", "show", "polyglot-ko-1.3b").stdout
+    assert "runs as" in shown and "tokens/s" in shown and "measured on" in shown
+    row = json.loads(ohlora("models", "show", "polyglot-ko-1.3b", "--json").stdout)
+    assert all(run["memory_mb"] > 1000 for run in row["measured"]["runs"])
+
+
+def test_what_was_measured_is_in_the_catalog_and_in_both_languages() -> None:
+    file = Path(measured_module.__file__).with_suffix(".toml")
+    table = tomllib.loads(file.read_text("utf-8"))
+    assert set(table) - {"where"} <= set(load_catalog())
+    texts = [table["where"], *(run[key] for name in set(table) - {"where"} for run in table[name]
+             for key in ("runtime", "time"))]  # fmt: skip
+    assert all(set(text) == {"en", "ko"} for text in texts)

@@ -23,6 +23,7 @@ what is on your machine.
 ```sh
 ohlora models pull ohlora-v1             # what talking to her needs (rows with a tick)
 ohlora models pull ohlora-v1-training    # the rest of v1: data, scoring, training
+ohlora chat --persona ohlora-v1          # talk to her: docs/personas.md
 ```
 
 A download that was cut or killed goes on where it stopped. The disk is checked first; each file is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from ohlora.cli.models_view import (
     pulled_row,
 )
 from ohlora.cli.output import Json, complain, language, print_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from ohlora.checkpoints import Row
 
 app = typer.Typer(no_args_is_help=True, help="Model files: list, get, check, prepare.")
 
@@ -273,22 +276,27 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace the target.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write .pth files as .safetensors and prove that nothing was lost.
+    """Write .pth files as .safetensors and prove that nothing was lost; GPT-NeoX as int8.
 
     \b
     ohlora models convert stylegan-v3-generator
     ohlora models convert gen_v3.pth --out gen_v3.safetensors
+    ohlora models convert llm-adapter
     """
     from ohlora.checkpoints import load_catalog, select
     from ohlora.checkpoints.convert import convert as write
     from ohlora.errors import BadInput
 
-    if Path(what).suffix:
+    catalog = load_catalog()
+    if what in catalog and catalog[what].kind in ("language-model", "adapter"):
+        report_folder(write_int8(catalog[what]), as_json)
+        return
+    if what not in catalog and Path(what).suffix:
         sources = [Path(what)]
         if not sources[0].is_file():
             raise BadInput(f"There is no file {what}.", f"{what} 파일이 없어요.")
     else:
-        row = select(load_catalog(), [what])[0]
+        row = select(catalog, [what])[0]
         sources = [row.folder() / f.name for f in row.files if f.name.endswith((".pth", ".pt"))]
         sources = [path for path in sources if path.is_file()]
         if not sources:
@@ -308,6 +316,22 @@ def convert(
     else:
         for path in written:
             print(path)
+
+
+def write_int8(row: Row) -> Path:
+    """The int8 folder of a base, or of an adapter on its base, as `ohlora chat` uses it."""
+    from ohlora.llm.int8 import prepare_int8
+    from ohlora.llm.source import read_source
+
+    return prepare_int8(read_source(f"{row.base}+{row.id}" if row.base else row.id), progress_bar())
+
+
+def report_folder(folder: Path, as_json: bool) -> None:
+    if as_json:
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        print_json([{"path": str(folder), "bytes": size}])
+    else:
+        print(folder)
 
 
 @app.command("rm")

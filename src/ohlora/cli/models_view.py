@@ -85,14 +85,27 @@ def lines_of(detail: dict[str, Any]) -> list[tuple[str, str]]:
         (say("here", "여기 위치"), detail["path"]),
         (say("tensors", "텐서"), detail["tensors"] and str(detail["tensors"])),
         (say("size", "크기"), megabytes(detail["bytes_here"] or detail["bytes"])),
-        (say("in memory", "메모리"), in_memory(detail)),
+        (say("weights", "가중치"), in_memory(detail)),
+        *runs(detail["measured"]),
         (say("licence", "라이선스"), detail["license"]),
     ]
     return [(label, value) for label, value in rows if value]
 
 
+def runs(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    """Memory and time of each way to run it, and where that was measured."""
+    rows = [
+        (
+            say("runs as", "실행"),
+            f"{run['runtime'][language()]}: {run['memory_mb']:,} MB, {run['time'][language()]}",
+        )
+        for run in measured["runs"]
+    ]
+    return [*rows, (say("measured on", "측정 환경"), measured["where"][language()])] if rows else []
+
+
 def in_memory(detail: dict[str, Any]) -> str:
-    """The weights alone: bfloat16 and int8 for a language model, float32 for the others."""
+    """Bytes of the numbers alone: bfloat16 and int8 for a language model, else float32."""
     small = detail["kind"] == "language-model"
     kinds = {"bfloat16": 2, "int8": 1} if small else {"float32": 4}
     count = detail["elements"]
@@ -101,8 +114,10 @@ def in_memory(detail: dict[str, Any]) -> str:
 
 def describe(row: Row) -> dict[str, Any]:
     """What the catalog knows of a row, as plain data."""
+    from ohlora.checkpoints.measured import measured
     from ohlora.checkpoints.records import known_digest, read_records
 
+    where, runs = measured(row.id)
     records = {} if row.kind == "embedded" else read_records()
     nets = {net for file in row.files for net in file.nets}
     return {
@@ -114,6 +129,7 @@ def describe(row: Row) -> dict[str, Any]:
         "tensors": sum(len(net.tensors()) for net in nets),
         "elements": sum(prod(shape) for net in nets for shape in net.tensors().values()),
         "license": row.license,
+        "measured": {"where": where, "runs": runs},
         "files": [
             {
                 "name": file.name,
