@@ -221,3 +221,22 @@ def test_what_was_measured_is_in_the_catalog_and_in_both_languages() -> None:
     texts = [table["where"], *(run[key] for name in set(table) - {"where"} for run in table[name]
              for key in ("runtime", "time"))]  # fmt: skip
     assert all(set(text) == {"en", "ko"} for text in texts)
+
+
+def test_the_server_shows_her_and_answers_as_v1(imported: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from ohlora.server.app import create_app
+    from ohlora.server.settings import Settings
+
+    with load_companion(persona="ohlora-v1", encoder="embedded") as her:
+        app = create_app(her, Settings())
+        with TestClient(app, base_url="http://127.0.0.1:8765") as client:
+            info = client.get("/api/info").json()
+            assert info["persona"]["id"] == "ohlora-v1" and info["engine"].startswith("ct2-int8:")
+            cell = "-".join(map(str, info["face"]["neutral"]))
+            frame = client.get(f"/api/face/frames/{cell}.webp")
+            assert frame.status_code == 200 and frame.content[8:12] == b"WEBP"
+            body = {"model": "ohlora-v1", "messages": [{"role": "user", "content": ASK}]}
+            reply = client.post("/v1/chat/completions", json=body).json()
+            assert reply["choices"][0]["message"]["content"].strip() == "글쎄…"
