@@ -52,6 +52,7 @@ def test_a_data_set_reads_back_with_recipe_mask_and_labels(whole: Path, renderer
     assert np.array_equal(shot.image, first.image) and np.array_equal(shot.mask, first.mask)
     assert first.labels["yaw"] == pytest.approx(shot.labels.yaw)
     assert first.labels["score_pose"] == pytest.approx(shot.labels.scores.pose)
+    assert [s.labels["gender"] for s in samples] == [1, 1, 1, 1]
     assert json.loads((whole / "manifest.json").read_text())["complete"]
 
 

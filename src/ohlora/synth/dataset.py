@@ -4,9 +4,10 @@
     OUT/shards/00000.parquet     `shard_size` rows each, written whole or not at all
 
 A row: index, person (seed), image (PNG bytes, damaged as in life), mask (PNG bytes, class
-0..10), face (JSON of parameters.Face: the exact recipe) and one column per measured label;
-v1's seven v2 scores are the columns score_*. Row i is a function of the Plan and i only, so
-the number of workers, or a restart, changes nothing.
+0..10), face (JSON of parameters.Face: the exact recipe), gender (of the person drawn: 1 woman,
+0 man) and one column per measured label; v1's seven v2 scores are the columns score_*.
+Row i is a function of the Plan and i only, so the number of workers, or a restart, changes
+nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ohlora.synth.parameters import Face, from_dict, to_dict
 from ohlora.synth.render import Renderer
 from ohlora.synth.sample import her, sample_person, sample_scene, vary_person
 
-FORMAT = 1
+FORMAT = 2
 Progress = Callable[[str, float], None]
 
 
@@ -186,7 +187,8 @@ def draw_shard(out: Path, plan: Plan, shard: int, renderer: Renderer) -> None:
         scores = {f"score_{name}": value for name, value in labels.pop("scores").items()}
         rows.append({
             "index": index, "person": plan.person_seed(index), "image": png(shot.image),
-            "mask": png(shot.mask), "face": json.dumps(to_dict(face)), **labels, **scores,
+            "mask": png(shot.mask), "face": json.dumps(to_dict(face)),
+            "gender": int(face.person.gender >= 0.5), **labels, **scores,
         })  # fmt: skip
     table = pa.Table.from_pylist(rows).replace_schema_metadata({"digest": plan.digest})
     sink = io.BytesIO()

@@ -1,6 +1,7 @@
 """Ground truth of a picture: the class mask, and properties measured on mask and geometry.
 
 Nothing here reads the knob that made the property; a mouth hidden by hair is a small mouth.
+(Who was drawn is not measured: a data set's column `gender` is the person's.)
 Classes are models.face_parts.CLASSES (left and right as in the picture); clothes count as
 background. The seven `scores` are Oh-LoRA v1's v2 rules (vision.scores) on a face crop found
 from geometry, as wide as the one its face detector would cut.
