@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.synth import dataset
+from ohlora.synth import dataset, near
 from ohlora.synth.dataset import Plan, draw_shard, make_dataset, read_dataset, shard_path
 from ohlora.synth.parameters import Hair
 from ohlora.synth.sample import her
@@ -27,7 +27,7 @@ def whole(tmp_path_factory, renderer) -> Path:  # type: ignore[no-untyped-def]
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "Renderer", lambda device: renderer)
-        patch.setattr(dataset, "her", lambda: BALD)
+        patch.setattr(near, "her", lambda: BALD)
         seen: list[float] = []
         assert make_dataset(out, PLAN, progress=lambda what, done: seen.append(done)) == 4
     assert seen == [0.5, 1.0]
@@ -37,7 +37,7 @@ def whole(tmp_path_factory, renderer) -> Path:  # type: ignore[no-untyped-def]
 @pytest.fixture(autouse=True)
 def one_renderer(monkeypatch, renderer) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(dataset, "Renderer", lambda device: renderer)
-    monkeypatch.setattr(dataset, "her", lambda: BALD)
+    monkeypatch.setattr(near, "her", lambda: BALD)
 
 
 def shards(out: Path) -> list[bytes]:

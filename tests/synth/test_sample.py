@@ -7,7 +7,7 @@ import json
 from ohlora.synth.hairstyles import STYLES
 from ohlora.synth.labels import quality
 from ohlora.synth.parameters import Damage, from_dict, to_dict
-from ohlora.synth.sample import SHAPE, her, sample_face, sample_person, sample_scene, vary_person
+from ohlora.synth.sample import SHAPE, sample_face, sample_person, sample_scene
 
 
 def test_everyone_is_an_adult_within_one_and_a_half_deviations() -> None:
@@ -49,13 +49,3 @@ def test_stronger_damage_means_lower_quality() -> None:
         (Damage(downscale=2), Damage(downscale=8)),
     ):
         assert 1 > quality(weak) > quality(strong)
-
-
-def test_spread_goes_from_her_to_a_stranger() -> None:
-    assert vary_person(her(), 5, 0.0) == her()
-    near, far = vary_person(her(), 5, 0.2), vary_person(her(), 5, 0.8)
-
-    def distance(person) -> float:  # type: ignore[no-untyped-def]
-        return sum(abs(person.shape[name] - her().shape[name]) for name in SHAPE)
-
-    assert 0 < distance(near) < distance(far)

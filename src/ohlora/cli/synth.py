@@ -158,8 +158,11 @@ def dataset(
     per_person: Annotated[int, typer.Option(min=1, help="Pictures of each person.")] = 4,
     who: Annotated[str, typer.Option(help="anyone, or her.")] = "anyone",
     spread: Annotated[
-        float, typer.Option(min=0, max=1, help="With --who her: 0 always her .. 1 strangers.")
-    ] = 0.0,
+        float, typer.Option(min=0, max=1, help="With --who her: 0 always she .. 1 people near her.")
+    ] = 1.0,
+    own_share: Annotated[
+        float, typer.Option(min=0, max=1, help="With --who her: how many people are she herself.")
+    ] = 0.35,
     shard_size: Annotated[int, typer.Option(min=1, help="Pictures in a file.")] = 48,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, ~0.8 GB each.")] = 1,
     device: Device = "cpu",
@@ -175,7 +178,7 @@ def dataset(
     from ohlora.synth.dataset import Plan, make_dataset
 
     check_device(device)
-    plan = Plan(count, size, oversample, seed, per_person, shard_size, who, spread)
+    plan = Plan(count, size, oversample, seed, per_person, shard_size, who, spread, own_share)
     started = time.monotonic()
     drawn = make_dataset(out, plan, workers=workers, device=device, progress=progress_bar())
     took = time.monotonic() - started

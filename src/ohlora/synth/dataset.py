@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora.errors import BadInput, StoreError
+from ohlora.synth.near import sample_near
 from ohlora.synth.parameters import Face, from_dict, to_dict
 from ohlora.synth.render import Renderer
-from ohlora.synth.sample import her, sample_person, sample_scene, vary_person
+from ohlora.synth.sample import sample_person, sample_scene
 
 FORMAT = 2
 Progress = Callable[[str, float], None]
@@ -46,8 +47,9 @@ class Plan:
     seed: int = 0
     pictures_per_person: int = 4  # their hair is grown once
     shard_size: int = 48
-    who: str = "anyone"  # "anyone", or "her": one person, varied by `spread`
-    spread: float = 0.0  # with "her": 0 always the same .. 1 as different as strangers
+    who: str = "anyone"  # "anyone", or "her": she and people near her, see near.py
+    spread: float = 1.0  # with "her": 0 she alone .. 1 people near her
+    own_share: float = 0.35  # with "her": of the people, how many are she herself
 
     def check(self) -> None:
         """Raises BadInput."""
@@ -72,11 +74,13 @@ class Plan:
 
     def face(self, index: int) -> Face:
         person_seed = self.person_seed(index)
+        scene_seed = self.scene_seed(index)
         if self.who == "her":
-            person = vary_person(her(), person_seed, self.spread)
-        else:
-            person = sample_person(person_seed)
-        return Face(person, sample_scene(self.seed * 10_000_019 + index))
+            return sample_near(person_seed, scene_seed, self.spread, self.own_share)
+        return Face(sample_person(person_seed), sample_scene(scene_seed))
+
+    def scene_seed(self, index: int) -> int:
+        return self.seed * 10_000_019 + index
 
     def person_seed(self, index: int) -> int:
         return self.seed * 1_000_003 + index // self.pictures_per_person

@@ -310,50 +310,11 @@ def her() -> Person:
         weight=0.45,
         shape=shape,
         skin=Skin(tone=SKIN["light"], blush=0.55, lip=0.42, liner=0.8, lid=0.15, seed=7),
-        hair=Hair(style="long", color=(0.44, 0.29, 0.14), tip_color=(0.50, 0.36, 0.19), ombre=0.4,
+        hair=Hair(style="long", color=(0.38, 0.235, 0.11), tip_color=(0.47, 0.32, 0.16), ombre=0.4,
                   length=0.27, part=0.022, volume=1.1, curl=0.005, curl_turns=1.6, clump=0.55,
                   framing=0.75, mess=0.05, seed=2),
-        brow=Brow(thickness=0.85, density=0.9, arch=1.0, lightness=0.1),
+        brow=Brow(thickness=0.9, density=1.0, arch=1.0, lightness=0.0),
         iris=(0.11, 0.22, 0.38),
-    )  # fmt: skip
-
-
-def vary_person(person: Person, seed: int, spread: float) -> Person:
-    """The same person, made a little different: 0 unchanged .. 1 mostly someone else."""
-    if spread <= 0:
-        return person
-    other = sample_person(seed, person.gender)
-    keep = 1 - min(1.0, spread)
-
-    def mix(a: float, b: float) -> float:
-        return keep * a + (1 - keep) * b
-
-    def blend(a: Color, b: Color) -> Color:
-        return color(tuple(mix(x, y) for x, y in zip(a, b, strict=True)))
-
-    names = {*person.shape, *other.shape}
-    shape = {n: mix(person.shape.get(n, 0.0), other.shape.get(n, 0.0)) for n in sorted(names)}
-    skin = replace(
-        person.skin,
-        tone=blend(person.skin.tone, other.skin.tone),
-        blush=mix(person.skin.blush, other.skin.blush),
-        lip=mix(person.skin.lip, other.skin.lip),
-        seed=seed % 100_000,
-    )
-    hair = replace(
-        person.hair,
-        color=blend(person.hair.color, other.hair.color),
-        tip_color=blend(person.hair.tip_color, other.hair.tip_color),
-        length=min(0.32, max(0.08, person.hair.length + spread * (other.weight - 0.47))),
-        part=mix(person.hair.part, other.hair.part),
-        volume=mix(person.hair.volume, other.hair.volume),
-        seed=seed,
-    )
-    return replace(
-        person, shape=shape, skin=skin, hair=hair, age=mix(person.age, other.age),
-        weight=mix(person.weight, other.weight), iris=blend(person.iris, other.iris),
-        african=mix(person.african, other.african), asian=mix(person.asian, other.asian),
-        caucasian=mix(person.caucasian, other.caucasian), cloth=blend(person.cloth, other.cloth),
     )  # fmt: skip
 
 
