@@ -28,7 +28,6 @@ POSE = (-1.2, 0.0, 1.2, 2.4, 3.6)
 LABELS50: NDArray[np.float64] = np.array(
     [(eyes, mouth, pose) for mouth, eyes, pose in product(MOUTH, EYES, POSE)]
 )
-LABELS50.flags.writeable = False
 
 
 @dataclass(frozen=True)
