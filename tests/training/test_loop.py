@@ -120,7 +120,7 @@ def test_accumulated_passes_give_the_gradient_of_the_whole_batch() -> None:
     for size, passes in ((20, 1), (5, 4)):
         recipe, data = Plain(), toy_data()
         config = replace(CONFIG, batch_size=size, accumulate=passes, steps=1)
-        run = Run(recipe, data, config)
+        run = Run(recipe, data, config, Path())
         recipe.optimizers["net"].step = lambda: None  # type: ignore[method-assign]
         recipe.optimizers["net"].zero_grad = lambda set_to_none: None  # type: ignore[method-assign]
         one_step(recipe, data, run)

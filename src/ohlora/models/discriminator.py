@@ -114,6 +114,11 @@ class Discriminator(nn.Module):
         last = len(self.config.channels) - 1
         if not 0 <= lod <= last:
             raise ValueError(f"lod must lie in 0..{last}, got {lod}")
+        return self.judge(self.features(image, lod), label)
+
+    def features(self, image: Tensor, lod: float = 0.0) -> Tensor:
+        """image [B, 3, R, R] -> [B, C, 4, 4]: all blocks but the last; each picture on its own."""
+        last = len(self.config.channels) - 1
         first, share = int(lod), ceil(lod) - lod  # finest block used, its share when two blend
         x = self._layer("input", first)(shrink(image, first))
         for i in range(first, last):
@@ -121,6 +126,11 @@ class Discriminator(nn.Module):
             if i == first and share:
                 coarse = self._layer("input", i + 1)(shrink(image, i + 1))
                 x = x * share + coarse * (1 - share)
+        return x
+
+    def judge(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """The last block: features [B, C, 4, 4] of a whole batch -> logits [B, 1]."""
+        last = len(self.config.channels) - 1
         x = self._layer("layer", 2 * last)(minibatch_deviation(x, self.config.group))
         x = F.leaky_relu(self._layer("layer", 2 * last + 1)(x.flatten(1)), 0.2)
         if label is not None:

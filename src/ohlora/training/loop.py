@@ -15,7 +15,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -118,10 +118,11 @@ class Data(Protocol):
 class Run:
     """What a recipe sees of the loop. `step` counts finished optimiser steps."""
 
-    def __init__(self, recipe: Recipe, data: Data, config: LoopConfig) -> None:
+    def __init__(self, recipe: Recipe, data: Data, config: LoopConfig, path: Path) -> None:
         from accelerate import Accelerator
 
         self.recipe, self.config, self.size = recipe, config, len(data)
+        self.path = path  # of the run folder
         self.accelerator = Accelerator(cpu=config.device == "cpu")
         self.device, self.rank = self.accelerator.device, self.accelerator.process_index
         self.world, self.main = self.accelerator.num_processes, self.accelerator.is_main_process
@@ -160,12 +161,16 @@ class Run:
         on = on and self.config.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of loss / accumulate. On a CPU raises TrainingError on a NaN."""
+    def backward(self, loss: Tensor, inputs: Iterable[Tensor] | None = None) -> None:
+        """Add the gradients of loss / accumulate. On a CPU raises TrainingError on a NaN.
+
+        With `inputs`, only of these parameters, and nothing is computed that they do not need.
+        """
         if self.device.type == "cpu" and not bool(torch.isfinite(loss)):
             raise diverged(self.step + 1, "")
         with self.autocast(False):
-            (loss / self.config.accumulate if self.config.accumulate > 1 else loss).backward()
+            part = loss / self.config.accumulate if self.config.accumulate > 1 else loss
+            part.backward(inputs=None if inputs is None else list(inputs))
         torch.clear_autocast_cache()  # its casts belong to the graph that is gone now
 
     def update(self, name: str) -> None:
@@ -253,7 +258,7 @@ def train(recipe: Recipe, data: Data, config: LoopConfig, run_dir: Path) -> Path
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    run = Run(recipe, data, config)
+    run = Run(recipe, data, config, run_dir)
     folder = RunFolder(run_dir, config, recipe, data, writes=run.main)
     seed_all(config.seed + run.rank)
     if (state := folder.load_latest(run.device)) is not None:
@@ -364,7 +369,10 @@ def draw_samples(recipe: Recipe, run: Run) -> NDArray[np.uint8] | None:
 
 
 def numbers(logged: Logged) -> dict[str, float]:
-    return {name: float(value) for name, value in logged.items()}
+    return {
+        name: float(value.detach() if isinstance(value, Tensor) else value)
+        for name, value in logged.items()
+    }
 
 
 def seed_all(seed: int) -> None:
