@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from ohlora.errors import BadInput, ShapeError
+from ohlora.errors import BadInput, CheckpointError, ShapeError
 from ohlora.models.face_parser import FaceUNet, make_face_parser, parse_classes
 from ohlora.training import face_parser
 from ohlora.training.face_data import FaceData
@@ -28,7 +28,11 @@ from ohlora.training.face_parser import (
     train_parser,
 )
 from ohlora.training.loop import LoopConfig, TrainingError, train
+from ohlora.vision import weights
+from ohlora.vision.images import open_picture
 from ohlora.vision.parse import preprocess
+from ohlora.vision.stages import FaceParser, Score
+from vision.fakes import SquareDetector, portrait
 
 SKIN, HAIR, DARK, RED = (220, 180, 150), (70, 40, 20), (20, 20, 60), (190, 40, 60)
 TINY = ParserConfig(widths=(4, 8, 8), lr=0.01, held_out=0.25)
@@ -198,3 +202,55 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, monkeypatch
     )
     with pytest.raises(TrainingError, match="step 1"):
         train(ParserRecipe(TINY, unseen), learned, LOOP, tmp_path)
+
+
+@pytest.fixture
+def small_parser(own_home: Path, monkeypatch) -> Path:
+    """A small parser under OHLORA_HOME, and nothing embedded."""
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(weights, "embedded", lambda: own_home / "nothing")
+    path = own_home / "models" / "face_parser.safetensors"
+    path.parent.mkdir(parents=True)
+    torch.manual_seed(2)
+    save_file({k: v.half() if v.is_floating_point() else v
+               for k, v in FaceUNet((4, 8)).state_dict().items()}, path)  # fmt: skip
+    return path
+
+
+def test_the_small_parser_stands_in_where_facexformer_is_absent(
+    small_parser: Path, tmp_path: Path
+) -> None:
+    crops = preprocess([np.full((224, 224, 3), 99, np.uint8)] * 2)
+    maps = weights.load_parser()(crops)
+    assert [one.shape for one in maps] == [(224, 224)] * 2 and maps[0].dtype == np.uint8
+    net = load(small_parser)
+    assert np.array_equal(maps[0], parse_classes(net, crops).numpy()[0])
+    assert weights.parser_file() == small_parser
+    faces = Score(FaceParser(SquareDetector(), weights.load_parser()))  # type: ignore[arg-type]
+    (row,) = faces([open_picture(portrait(tmp_path / "red.png"))])
+    assert row.fields is not None and "eyes_score" in row.fields
+
+
+def test_facexformer_is_used_where_it_is_present(small_parser: Path) -> None:
+    from ohlora.checkpoints import load_catalog
+    from ohlora.checkpoints.state import file_path
+
+    row = load_catalog()["facexformer"]
+    published = file_path(row, row.files[0])
+    published.parent.mkdir(parents=True, exist_ok=True)
+    published.write_bytes(b"x")
+    assert weights.parser_file() == published
+    published.unlink()
+    small_parser.unlink()
+    with pytest.raises(CheckpointError, match="ohlora models pull facexformer"):
+        weights.parser_file()
+
+
+def test_another_network_is_no_parser(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "face_parser.safetensors"
+    save_file({"stem.0.weight": torch.zeros(4, 3, 3, 3)}, path)
+    with pytest.raises(CheckpointError, match="found another network"):
+        weights.load_parser(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,11 @@ Mtcnn = Annotated[
 ]
 Facexformer = Annotated[
     Path | None,
-    typer.Option("--facexformer", help="segmentation_model.pt.", show_default="ours"),
+    typer.Option(
+        "--facexformer",
+        help="segmentation_model.pt, or a face_parser.safetensors of `ohlora train parser`.",
+        show_default="ours",
+    ),
 ]
 Runtime = Annotated[
     str, typer.Option(help="openvino: CPU, prepares once; torch: CPU or GPU, same results.")
@@ -68,9 +73,21 @@ def load_face_parser(
 ) -> tuple[FaceParser, dict[str, Any]]:
     """Both networks, and the settings that decide what they find."""
     from ohlora.vision.stages import FaceParser
-    from ohlora.vision.weights import facexformer_file, load_mtcnn, load_parser, mtcnn_files
+    from ohlora.vision.weights import (
+        SMALL_PARSER,
+        load_mtcnn,
+        load_parser,
+        mtcnn_files,
+        parser_file,
+    )
 
-    files = [*mtcnn_files(mtcnn), facexformer_file(facexformer)]  # before torch is imported
+    files = [*mtcnn_files(mtcnn), parser_file(facexformer)]  # before torch is imported
+    if facexformer is None and files[-1].name == SMALL_PARSER:
+        note = say(
+            "FaceXFormer is not here: the small parser trained on synthetic faces stands in.",
+            "FaceXFormer가 없어서 합성 얼굴로 학습한 작은 파서를 대신 써요.",
+        )
+        print(note, file=sys.stderr)
     parse = load_parser(
         facexformer,
         runtime=runtime,

@@ -66,7 +66,7 @@ class FaceUNet(nn.Module):
 
 
 def make_face_parser(state: Mapping[str, Tensor]) -> FaceUNet:
-    """A parser as wide as its weights, in eval mode, float32.
+    """A parser as wide as its weights, in eval mode, float32, channels last (faster on a CPU).
 
     Raises KeyError or RuntimeError when they are another network's.
     """
@@ -75,7 +75,7 @@ def make_face_parser(state: Mapping[str, Tensor]) -> FaceUNet:
         widths.append(len(state[key]))
     net = FaceUNet(tuple(widths))
     net.load_state_dict(dict(state))  # float16 widens to float32
-    return net.eval().requires_grad_(False)
+    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

@@ -305,4 +305,4 @@ def export(source: Path, target: Path) -> Path:
 def load(path: Path) -> FaceUNet:
     from safetensors.torch import load_file
 
-    return make_face_parser(load_file(path)).to(memory_format=torch.channels_last)
+    return make_face_parser(load_file(path))

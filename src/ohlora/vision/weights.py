@@ -1,7 +1,8 @@
 """The networks that look at faces, from their published files, checked before they are used.
 
     load_mtcnn()                 finds faces
-    load_facexformer()           parses one; load_parser() makes it ready to be called
+    load_facexformer()           parses one; load_parser() makes it ready to be called, or the
+                                 small parser of `ohlora train parser` where it is not there
     load_cnns("gender-cnn")      judge a whole picture; also quality-cnn, property-cnn and
                                  v3-merged-property-cnn
 
@@ -22,8 +23,9 @@ from ohlora.checkpoints.judge import judge
 from ohlora.checkpoints.load import load_state_dict
 from ohlora.checkpoints.sizes import sizes_of
 from ohlora.checkpoints.state import file_path
+from ohlora.checkpoints.tensors import open_tensors
 from ohlora.errors import BadInput, CheckpointError
-from ohlora.paths import home
+from ohlora.paths import embedded, home
 from ohlora.vision.table import writing
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     Network = TypeVar("Network", bound=nn.Module)
 
+SMALL_PARSER = "face_parser.safetensors"
 RUNTIMES = ("openvino", "torch")
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}  # torch's names: OpenVINO's
 
@@ -57,6 +60,20 @@ def facexformer_file(path: Path | None = None) -> Path:
     if not path.is_file():
         raise missing(path, "facexformer", "--facexformer FILE")
     return path
+
+
+def parser_file(path: Path | None = None) -> Path:
+    """`path`, else FaceXFormer's file, else that of the small parser that stands in for it.
+
+    Raises CheckpointError when there is none.
+    """
+    if path is None:
+        row = load_catalog()["facexformer"]
+        small = (home() / "models" / SMALL_PARSER, embedded() / "vision" / SMALL_PARSER)
+        for found in (file_path(row, row.files[0]), *small):
+            if found.is_file():
+                return found
+    return facexformer_file(path)
 
 
 def missing(path: Path, row: str, option: str = "") -> CheckpointError:
@@ -155,8 +172,9 @@ def load_parser(
     precision: str = "float32",
     progress: Callable[[str, float], None] | None = None,
 ) -> Parser:
-    """The face parser, ready to be called. OpenVINO prepares its file under OHLORA_HOME once.
+    """The face parser, ready to be called: FaceXFormer or, where that is not there, the small one.
 
+    OpenVINO prepares FaceXFormer's file under OHLORA_HOME once; the small one always runs in torch.
     Raises CheckpointError for a missing or wrong file, BadInput for options that do not fit.
     """
     from ohlora.vision.parse import OpenVinoParser, TorchParser, prepare
@@ -168,7 +186,9 @@ def load_parser(
             f"{runtime!r}, {precision!r} 조합이 없어요. 런타임은 {', '.join(RUNTIMES)}, "
             f"정밀도는 {', '.join(PRECISIONS)} 중에서 고르세요.",
         )
-    path = facexformer_file(path)
+    path = parser_file(path)
+    if is_small_parser(path):
+        return load_small_parser(path, device, precision)
     if runtime == "torch" or device != "cpu":
         import torch
 
@@ -181,6 +201,29 @@ def load_parser(
             prepared.parent.mkdir(parents=True, exist_ok=True)
             prepare(load_facexformer(path), prepared)
     return OpenVinoParser(prepared, PRECISIONS[precision])
+
+
+def is_small_parser(path: Path) -> bool:
+    return path.suffix == ".safetensors" and "stem.0.weight" in open_tensors(path).tensors
+
+
+def load_small_parser(path: Path, device: str = "cpu", precision: str = "float32") -> Parser:
+    """The parser of `ohlora train parser`, ready to be called. Raises CheckpointError, BadInput."""
+    import torch
+
+    from ohlora.models.face_parser import make_face_parser, parse_classes
+
+    check_device(device)
+    try:
+        net = make_face_parser(tensors(path, ""))
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            path,
+            "expected a face parser made by `ohlora train parser`, found another network.",
+            "`ohlora train parser`로 만든 얼굴 파서여야 하는데 다른 신경망이에요.",
+        ) from error
+    net.to(device, getattr(torch, precision))
+    return lambda crops: list(parse_classes(net, crops).numpy())
 
 
 def digest(path: Path) -> str:
