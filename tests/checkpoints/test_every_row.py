@@ -6,6 +6,7 @@ A row without a loader here fails test_every_row_has_a_loader.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,17 @@ def generator(row: Row, place: Path) -> None:
 
 
 def discriminator(row: Row, place: Path) -> None:
+    from ohlora.models.discriminator import VARIANTS, Discriminator
+
     net = row.files[0].nets[-1]
-    state = tensors(place / row.files[0].name, net.part)
     judge(place / row.files[0].name, row.files[0].nets)
-    assert state["layer14.weight"].shape[1] == state["layer13.bias"].numel() + net.numbers["labels"]
+    state = tensors(place / row.files[0].name, net.part)
+    config = next(one for one in VARIANTS.values() if one.label_dim == net.numbers["labels"])
+    channels = tuple(len(state[f"input{i}.bias"]) for i in range(len(config.channels)))
+    loaded = Discriminator(replace(config, channels=channels))
+    loaded.load_state_dict(state)
+    label = torch.zeros(2, config.label_dim) if config.label_dim else None
+    assert loaded.eval()(torch.zeros(2, 3, 256, 256), label).shape == (2, 1)
 
 
 def original(row: Row, place: Path) -> None:

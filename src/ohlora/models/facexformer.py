@@ -194,14 +194,19 @@ class PlaceEncoding(nn.Module):
 
 
 class StageProjection(nn.Module):
-    """Bring one Swin map to [B, D, 56, 56]."""
+    """One Swin map's share of the fused map: [B, D, 56, 56]."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.proj = nn.Linear(channels, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    def forward(self, x: Tensor, fuse: Tensor) -> Tensor:
+        """x [B, C, H, W]; fuse [D, D], the part of linear_fuse that this stage meets."""
+        # Projecting, enlarging and fusing are linear, so their order is free: on its own grid a
+        # stage has up to 64 times fewer places to fuse, and both matrices become one.
+        x = x.permute(0, 2, 3, 1)
+        x = nn.functional.linear(x, fuse @ self.proj.weight, fuse @ self.proj.bias)
+        x = x.permute(0, 3, 1, 2)
         return nn.functional.interpolate(x, (GRID, GRID), mode="bilinear", align_corners=False)
 
 
@@ -219,6 +224,7 @@ class FaceXFormer(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return every output by name. Raises ShapeError unless images are 224 x 224."""
         features = self.backbone(image)
-        maps = [fit(x) for fit, x in zip(self.linear_c, features, strict=True)]
-        fused = self.linear_fuse(torch.cat(maps[::-1], dim=1))  # deepest first
+        parts = self.linear_fuse.weight[:, :, 0, 0].chunk(4, dim=1)[::-1]  # deepest first
+        stages = zip(self.linear_c, features, parts, strict=True)
+        fused = sum(fit(x, part) for fit, x, part in stages)
         return self.face_decoder(fused, self.pe_layer())
