@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.checkpoints.load import GeneratorWeights
+from ohlora.directions.control import Directions
+from ohlora.expression import Expression
 from ohlora.face.latent import Z, restless
+from ohlora.face.renderer import make_label
 from ohlora.models.generator_config import MAPPING_LAYERS, layers
 
 Array = NDArray[np.float32]
@@ -24,10 +27,16 @@ class StyleCodes:
     """Styles of one face for any label."""
 
     def __init__(
-        self, weights: GeneratorWeights, z: Z, psi: float = 1.0, noise: float = 0.0
+        self,
+        weights: GeneratorWeights,
+        z: Z,
+        psi: float = 1.0,
+        noise: float = 0.0,
+        directions: Directions | None = None,
     ) -> None:
         """noise: this much is added to z at every call; v1 drew with 0.15."""
         state, config = weights.state, weights.config
+        self._label_dim, self._directions = config.label_dim, directions
         self._z, self._psi, self._noise = z, np.float32(psi), noise
         self._w_avg = state["truncation.w_avg"]
         self._label_weight = state.get("mapping.label_weight")
@@ -42,8 +51,26 @@ class StyleCodes:
         self._style = styles.T * np.float32(1 / sqrt(config.w_dim))
         self._style_bias = np.concatenate([state[f"{name}.bias"] for name in names])
 
+    def of(self, expression: Expression) -> Array:
+        """The styles of an expression, steered by the directions where there are any."""
+        steer = self._directions
+        if steer is None:
+            return self(make_label(expression, self._label_dim))
+        knobs = steer.knobs([[expression.eyes, expression.mouth, expression.pose]])
+        w = self.w(steer.label(knobs, self._label_dim))
+        if steer.space == "w":
+            w = np.asarray(steer.move(w, knobs), np.float32)
+        styles = self.styles(w)
+        if steer.space == "style":
+            styles = np.asarray(steer.move(styles, knobs), np.float32)
+        return styles
+
     def __call__(self, label: Array) -> Array:
         """label [1, L] -> [1, sum of 2 C]: scale and shift of layer 0, then of layer 1, ..."""
+        return self.styles(self.w(label))
+
+    def w(self, label: Array) -> Array:
+        """label [1, L] -> [1, w_dim], pulled towards the mean face by psi."""
         x = restless(self._z, self._noise)[None]
         if self._label_weight is not None:
             x = np.concatenate([x, label @ self._label_weight], axis=1)
@@ -52,4 +79,7 @@ class StyleCodes:
             x = x @ weight + bias
             x = np.where(x < 0, x * np.float32(0.2), x)
         w = self._w_avg + (x - self._w_avg) * self._psi if self._psi < 1 else x
+        return np.asarray(w, np.float32)
+
+    def styles(self, w: Array) -> Array:
         return np.asarray(w @ self._style + self._style_bias, np.float32)

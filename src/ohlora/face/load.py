@@ -2,7 +2,7 @@
 
 FILE is a path or a catalog id: generator:stylegan-v3-generator;z=z-vector is v1's face.
 Options of a generator: runtime=openvino|torch, psi=0..1, grid=4x5x7 (levels of eyes, mouth, pose),
-noise=0..1 (v1: 0.15).
+noise=0..1 (v1: 0.15), directions=FILE (of `ohlora face directions` or `calibrate`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ohlora.face.lattice import Axes, Lattice
 from ohlora.face.pack import MAX_LEVELS, FramePack
 from ohlora.paths import embedded
 
-OPTIONS = ("z", "runtime", "psi", "grid", "noise")
+OPTIONS = ("z", "runtime", "psi", "grid", "noise", "directions")
 
 
 def load_face(spec: str = "embedded") -> Lattice:
@@ -39,6 +39,7 @@ def load_face(spec: str = "embedded") -> Lattice:
 def _generator_face(rest: str) -> Lattice:
     from ohlora.checkpoints.load import load_generator
     from ohlora.checkpoints.named import path_of
+    from ohlora.directions import control as directions
     from ohlora.face.latent import load_z
     from ohlora.face.rendered import GENERATOR_AXES, RenderedFrames, RestlessFrames
     from ohlora.face.renderer import make_renderer
@@ -55,7 +56,8 @@ def _generator_face(rest: str) -> Lattice:
     weights = load_generator(path_of(file))
     z = load_z(path_of(options["z"]), weights.config.w_dim)
     runtime = options.get("runtime", "openvino")
-    renderer = make_renderer(weights, z, psi=psi, runtime=runtime, noise=noise)
+    steered = directions.load(path_of(options["directions"])) if "directions" in options else None
+    renderer = make_renderer(weights, z, psi=psi, runtime=runtime, noise=noise, directions=steered)
     if noise:
         return Lattice(RestlessFrames(renderer, axes))
     frames = RenderedFrames(renderer, axes)
@@ -82,7 +84,8 @@ def _levels(count: int, last: float, first: float = -1.2) -> tuple[float, ...]:
 def _bad_options(rest: str) -> BadInput:
     return BadInput(
         f"The face generator:{rest} cannot be read: write generator:FILE;z=FILE and, if wanted, "
-        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1.",
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1 ;directions=FILE.",
         f"generator:{rest} 얼굴을 읽을 수 없어요. generator:파일;z=파일 뒤에 필요하면 "
-        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1을 적어 주세요.",
+        ";runtime=openvino|torch ;psi=0..1 ;grid=4x5x7 ;noise=0..1 ;directions=파일을 적어 "
+        "주세요.",
     )

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from openvino import opset15 as op
 
 from ohlora.checkpoints.load import GeneratorWeights
+from ohlora.directions.control import Directions
 from ohlora.expression import Expression
 from ohlora.face.codes import Array, StyleCodes
 from ohlora.face.latent import Z
 from ohlora.face.pixels import Pixels, to_pixels
-from ohlora.face.renderer import content_id, make_label
+from ohlora.face.renderer import content_id
 from ohlora.models.generator_config import GeneratorConfig, Layer, layers
 
 EPS = 1e-8
@@ -55,6 +56,7 @@ class OpenVinoRenderer:
         psi: float = 1.0,
         *,
         noise: float = 0.0,
+        directions: Directions | None = None,
         precision: str | None = None,
         threads: int | None = None,
     ) -> None:
@@ -65,17 +67,17 @@ class OpenVinoRenderer:
         """
         self._core = ov.Core()
         self._precision = precision or best_precision(self._core)
-        self.id = content_id(weights, z, psi, f"openvino-{self._precision}", noise)
+        self.id = content_id(weights, z, psi, f"openvino-{self._precision}", noise, directions)
         self.size = weights.config.resolution
-        self.follows = weights.config.label_dim > 0
+        self.follows = weights.config.label_dim > 0 or directions is not None
         self._weights, self._threads = weights, threads
-        self._codes = StyleCodes(weights, z, psi, noise)
+        self._codes = StyleCodes(weights, z, psi, noise, directions)
         self._compiled: ov.CompiledModel | None = None
         self._lock = Lock()
 
     def image(self, expression: Expression) -> Array:
         """Float RGB [3, size, size], not clamped."""
-        styles = self._codes(make_label(expression, self._weights.config.label_dim))
+        styles = self._codes.of(expression)
         with self._lock:
             self._compiled = self._compiled or self._compile()
             return np.array(self._compiled([styles])[0][0], np.float32)
@@ -96,8 +98,7 @@ class OpenVinoRenderer:
         compiled = compile_graph(self._core, probe, "f32", self._threads)
         limits: dict[int, float] = {}
         for level in CALIBRATION:
-            label = make_label(Expression(level, level, level), config.label_dim)
-            outputs = compiled([self._codes(label)])
+            outputs = compiled([self._codes.of(Expression(level, level, level))])
             for index in range(1, config.num_layers):
                 seen = float(np.percentile(np.abs(outputs[index]), 99.99))
                 limits[index] = max(seen, limits.get(index, 0.0))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.checkpoints.load import GeneratorWeights
+from ohlora.directions.control import Directions, generator_digest
 from ohlora.errors import BadInput, ShapeError
 from ohlora.expression import Expression
 from ohlora.face.latent import Z
@@ -45,11 +46,14 @@ def make_renderer(
     psi: float = 1.0,
     runtime: str = "openvino",
     noise: float = 0.0,
+    directions: Directions | None = None,
 ) -> Renderer:
     """A renderer of one face. psi in [0, 1] pulls it towards the mean face; 1 leaves it.
 
     noise in [0, 1] adds that much N(0, 1) to z anew in every frame, as v1 did with 0.15.
-    Raises BadInput for an unknown runtime, psi or noise, ShapeError for a z of another width.
+    directions turn an expression into what makes the generator show it; without them it is the
+    label. Raises BadInput for an unknown runtime, psi or noise, and for directions of another
+    generator or face, ShapeError for a z of another width.
     """
     want = weights.config.w_dim
     if z.shape != (want,):
@@ -67,14 +71,16 @@ def make_renderer(
             f"noise must lie between 0 (always the same face) and 1, got {noise}.",
             f"noise는 0(늘 같은 얼굴)과 1 사이여야 하는데 {noise}예요.",
         )
+    if directions is not None:
+        directions.check(generator_digest(weights.state), weights.config, z)
     if runtime == "torch":
         from ohlora.face.torch_renderer import TorchRenderer
 
-        return TorchRenderer(weights, z, psi, noise=noise)
+        return TorchRenderer(weights, z, psi, noise=noise, directions=directions)
     if runtime == "openvino":
         from ohlora.face.openvino import OpenVinoRenderer
 
-        return OpenVinoRenderer(weights, z, psi, noise=noise)
+        return OpenVinoRenderer(weights, z, psi, noise=noise, directions=directions)
     raise BadInput(
         f"Unknown face runtime {runtime!r}: write {' or '.join(RUNTIMES)}.",
         f"{runtime!r} 실행 방식은 없어요. {', '.join(RUNTIMES)} 중 하나로 적어 주세요.",
@@ -93,10 +99,16 @@ def make_label(expression: Expression, label_dim: int) -> NDArray[np.float32]:
 
 
 def content_id(
-    weights: GeneratorWeights, z: Z, psi: float, runtime: str, noise: float = 0.0
+    weights: GeneratorWeights,
+    z: Z,
+    psi: float,
+    runtime: str,
+    noise: float = 0.0,
+    directions: Directions | None = None,
 ) -> str:
     """20 hex digits over everything that decides the pixels."""
-    digest = hashlib.sha256(f"{weights.config} {psi} {runtime}{noise or ''}".encode())
+    steered = directions.digest if directions else ""
+    digest = hashlib.sha256(f"{weights.config} {psi} {runtime}{noise or ''}{steered}".encode())
     for array in (z, *weights.state.values()):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:20]

@@ -1,0 +1,228 @@
+"""Measured eyes, mouth and pose of pictures, in standard deviations of a domain.
+
+    images   uint8 [N, H, W, 3]
+    scores   float64 [N, 3], order PROPERTIES; nan where there is no face or nothing to measure
+
+PartScorer measures as Oh-LoRA's v2 scores do: find the face, parse it, count pixels of the class
+map. CnnScorer asks a property CNN. Where MTCNN's weights are absent, MaskDetector takes the face's
+place from the parser itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ohlora.directions.control import PROPERTIES, Array
+from ohlora.errors import CheckpointError, OhloraError
+from ohlora.vision.images import Picture
+from ohlora.vision.normalise import Normalisation
+from ohlora.vision.scores import eyes_v2, mouth_v2, pose_v2
+from ohlora.vision.stages import FaceParser, ParsedFace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ohlora.models.mtcnn import MTCNN
+    from ohlora.vision.parse import Parser
+
+Pixels = NDArray[np.uint8]
+Scorer = Callable[[Pixels], Array]
+BROWS_TO_NOSE = range(2, 7)  # classes whose place hardly moves when the mouth does
+
+
+class MaskDetector:
+    """A face box from a class map of the whole picture: stands where MTCNN stands.
+
+    Brows, eyes and nose span about 0.075 m from top to bottom; MTCNN's box is 0.144 m wide and
+    reaches 0.028 m above and 0.067 m below them (synth.labels.BOX). A face without them is none.
+    """
+
+    def __init__(self, parse: Parser, smallest: int = 40) -> None:
+        """smallest: pixels of the 224 x 224 map that make a face."""
+        self.parse, self.smallest = parse, smallest
+
+    def __call__(self, images: Sequence[Pixels]) -> list[object]:
+        from ohlora.models.mtcnn import Faces
+        from ohlora.vision.parse import preprocess
+
+        size = (224, 224)
+        crops = [
+            np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+            for image in images
+        ]
+        found: list[object] = []
+        for image, classes in zip(images, self.parse(preprocess(crops)), strict=True):
+            box = face_box(classes, self.smallest)
+            scale = np.array([image.shape[1], image.shape[0]] * 2) / 224
+            boxes = np.zeros((0, 4)) if box is None else np.array([box]) * scale
+            n = len(boxes)
+            found.append(Faces(boxes.astype(np.float32), np.ones(n, np.float32),
+                               np.zeros((n, 5, 2), np.float32)))  # fmt: skip
+        return found
+
+
+def face_box(classes: Pixels, smallest: int) -> tuple[float, float, float, float] | None:
+    """x1, y1, x2, y2 on the class map."""
+    y, x = np.nonzero(np.isin(classes, BROWS_TO_NOSE))
+    if len(y) < smallest:
+        return None
+    (left, right), (top, bottom) = np.percentile(x, (1, 99)), np.percentile(y, (1, 99))
+    tall, middle = bottom - top, (left + right) / 2
+    return middle - 0.96 * tall, top - 0.37 * tall, middle + 0.96 * tall, bottom + 0.9 * tall
+
+
+@dataclass
+class PartScorer:
+    parser: FaceParser
+    statistics: tuple[Array, Array]  # mean and deviation of the raw scores over the domain, [3]
+    name: str = ""
+
+    def __call__(self, images: Pixels) -> Array:
+        return self.standard(raw_scores(self.parsed(images)))
+
+    def parsed(self, images: Pixels) -> list[ParsedFace | None]:
+        return self.parser([Picture(Path(), image) for image in images])
+
+    def standard(self, raw: Array) -> Array:
+        mean, deviation = self.statistics
+        return (raw - mean) / deviation
+
+
+def raw_scores(parsed: Sequence[ParsedFace | None]) -> Array:
+    """v2 scores [N, 3] before standardising: pixels, share, slope."""
+    rows = np.full((len(parsed), 3), np.nan)
+    for row, face in zip(rows, parsed, strict=True):
+        if face is not None:
+            row[:] = eyes_v2(face.classes), mouth_v2(face.classes), pose_v2(face.classes)
+    rows[~np.isfinite(rows)] = np.nan
+    return rows
+
+
+@dataclass
+class CnnScorer:
+    """A property CNN, which reads whole pictures of 256 x 256 and was trained on standard ones."""
+
+    net: nn.Module
+    columns: tuple[int, int, int] = (0, 3, 4)  # of eyes, mouth, pose among its outputs
+    name: str = ""
+
+    def __call__(self, images: Pixels) -> Array:
+        import torch
+
+        device = next(self.net.parameters()).device
+        pictures = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        if pictures.shape[2] != 256:
+            pictures = torch.nn.functional.interpolate(
+                pictures, size=(256, 256), mode="bilinear", antialias=True
+            )
+        with torch.inference_mode():
+            scores = self.net(pictures)[:, list(self.columns)]
+        return np.asarray(scores.double().cpu().numpy())
+
+
+def read_statistics(path: Path) -> tuple[Array, Array]:
+    """Mean [3] and deviation [3] of the raw v2 scores of a domain.
+
+    Takes what `ohlora vision score --statistics` saves, or the label scale that a training run
+    saves (names, mean, std). Raises CheckpointError.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        rows = zip(body["names"], body["mean"], body["std"], strict=True)
+        columns = {str(name): (float(mean), float(std)) for name, mean, std in rows}
+        means, deviations = ({n: pair[i] for n, pair in columns.items()} for i in (0, 1))
+        return pick_statistics(Normalisation(means, deviations, 0), path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return pick_statistics(Normalisation.load(path), path)
+
+
+def pick_statistics(statistics: Normalisation, path: Path) -> tuple[Array, Array]:
+    means, deviations = [], []
+    for name in PROPERTIES:
+        key = next((k for k in (f"{name}_score", f"score_{name}", name) if k in statistics.means),
+                   None)  # fmt: skip
+        if key is None or not statistics.deviations[key] > 0:
+            raise CheckpointError(
+                path,
+                f"the statistics say nothing about {name}, or it never varies: make them from "
+                "pictures of the domain.",
+                f"통계에 {name} 값이 없거나 전혀 변하지 않아요. 도메인 사진으로 만들어 주세요.",
+            )
+        means.append(statistics.means[key])
+        deviations.append(statistics.deviations[key])
+    return np.array(means), np.array(deviations)
+
+
+def measure_statistics(raw: Array) -> Normalisation:
+    """Statistics of raw scores [N, 3]. Raises BadInput when fewer than two faces were measured."""
+    return Normalisation.fit({f"{name}_score": raw[:, i].tolist()
+                              for i, name in enumerate(PROPERTIES)})  # fmt: skip
+
+
+def load_face_parser(parser: Path, mtcnn: Path | None = None) -> tuple[FaceParser, str]:
+    """The vision pipeline with a parser of any kind, and a name that tells which.
+
+    parser: our small parser (a .safetensors, or a folder with one) or FaceXFormer's file.
+    Faces are found by MTCNN where its weights are, else by the parser itself; a folder that is
+    named must hold them. Raises CheckpointError.
+    """
+    from ohlora.vision.weights import digest, load_mtcnn, mtcnn_files
+
+    parse, file = load_part_parser(parser)
+    try:
+        mtcnn_files(mtcnn)
+        detector, found_by = load_mtcnn(mtcnn), "MTCNN"
+    except CheckpointError:
+        if mtcnn is not None:
+            raise
+        detector, found_by = cast("MTCNN", MaskDetector(parse)), "its mask"
+    return FaceParser(detector, parse), f"{file.name}@{digest(file)[:8]}, face by {found_by}"
+
+
+def load_part_parser(path: Path) -> tuple[Parser, Path]:
+    """Crops to class maps, and the file that holds the weights. Raises CheckpointError."""
+    import torch
+
+    from ohlora.checkpoints.load import load_state_dict
+    from ohlora.models.face_parser import make_face_parser, parse_classes
+    from ohlora.vision.weights import load_parser
+
+    if path.is_dir():
+        inside = sorted(path.glob("*.safetensors"))
+        if len(inside) != 1:
+            names = ", ".join(one.name for one in inside) or "none"
+            raise CheckpointError(
+                path,
+                f"expected one .safetensors of a face parser, found {names}: name the file.",
+                f"얼굴 파서 .safetensors 파일 하나가 있어야 하는데 {names}이에요. 파일을 적어 "
+                "주세요.",
+            )
+        path = inside[0]
+    if path.suffix != ".safetensors":
+        return load_parser(path), path  # FaceXFormer, as published
+    state = load_state_dict(path)
+    try:
+        net = make_face_parser({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            path,
+            "expected a face parser as `ohlora train parser` makes it, found another network.",
+            "얼굴 파서여야 하는데 다른 네트워크예요.",
+        ) from error
+    return lambda inputs: list(parse_classes(net, inputs).numpy()), path
+
+
+def no_faces(count: int) -> OhloraError:
+    return OhloraError(
+        f"No face was found in any of {count} pictures: the generator draws none, or the parser "
+        "does not fit it.",
+        f"사진 {count}장 어디에서도 얼굴을 찾지 못했어요. 생성기나 파서를 확인해 주세요.",
+    )
