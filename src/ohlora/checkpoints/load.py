@@ -28,6 +28,7 @@ from ohlora.models.generator_config import (
     tensor_shapes,
     variant_of,
 )
+from ohlora.text import josa
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 NUMPY = {
@@ -150,12 +151,12 @@ def _check_shapes(path: Path, found: Mapping[str, Shape]) -> GeneratorConfig:
         return config
     want, key = tensor_shapes(config), wrong[0]
     if key not in found:
-        en, ko = f"{key} is missing", f"{key}이(가) 없어요"
+        en, ko = f"{key} is missing", f"{josa(key, '이/가')} 없어요"
     elif key not in want:
-        en, ko = f"{key} does not belong", f"{key}은(는) 있으면 안 돼요"
+        en, ko = f"{key} does not belong", f"{josa(key, '은/는')} 있으면 안 돼요"
     else:
         en = f"{key} is {list(found[key])} instead of {list(want[key])}"
-        ko = f"{key}이(가) {list(want[key])} 대신 {list(found[key])} 모양이에요"
+        ko = f"{josa(key, '이/가')} {list(want[key])} 대신 {list(found[key])} 모양이에요"
     name = variant_of(config) or "custom"
     raise CheckpointError(
         path,

@@ -11,6 +11,7 @@ from pathlib import Path
 from ohlora.checkpoints.catalog import Row, load_catalog
 from ohlora.checkpoints.state import State, state_of
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 
 def path_of(name: str) -> Path:
@@ -38,6 +39,7 @@ def not_here(row: Row, state: State) -> CheckpointError:
         row.title,
         f"{row.id} is {state.status}{note}: run `{pull}`, or `ohlora models import FOLDER` when "
         "you have the files.",
-        f"{row.id} 모델이 {word.get(state.status, '준비되지 않았어요')}{note_ko}. `{pull}`을 "
-        "실행하거나, 파일이 있다면 `ohlora models import 폴더`를 실행해 주세요.",
+        f"{row.id} 모델이 {word.get(state.status, '준비되지 않았어요')}{note_ko}. "
+        f"{josa(f'`{pull}`', '을/를')} 실행하거나, 파일이 있다면 `ohlora models import 폴더`를 "
+        "실행해 주세요.",
     )

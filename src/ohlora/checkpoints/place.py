@@ -18,6 +18,7 @@ from typing import Any
 from ohlora.checkpoints.catalog import Row, load_catalog
 from ohlora.checkpoints.records import models_home, write_whole
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 FICLONE = 0x40049409  # Linux ioctl: share the blocks of another file
 RESERVE = 200_000_000  # bytes that stay free for the rest of the machine
@@ -94,7 +95,8 @@ def check_place(target: Path) -> None:
             target,
             f"refused: expected a folder below {root}, found a link to {folder.resolve()}; "
             "remove the link.",
-            f"쓰지 않았어요. {root} 아래 폴더여야 하는데 {folder.resolve()}로 연결돼 있어요. "
+            f"쓰지 않았어요. {root} 아래 폴더여야 하는데 {josa(str(folder.resolve()), '으로/로')} "
+            "연결돼 있어요. "
             "링크를 지워 주세요.",
         )
 
@@ -146,7 +148,7 @@ def alone(row: Row, notify: Callable[[str, str], None] = lambda *_: None) -> Ite
     except Timeout:
         notify(
             f"another pull of {row.id} is at work: waiting for it",
-            f"{row.id}을(를) 다른 명령이 받고 있어서 기다려요",
+            f"{josa(row.id, '을/를')} 다른 명령이 받고 있어서 기다려요",
         )
         lock.acquire()
     try:

@@ -32,6 +32,7 @@ from ohlora.checkpoints.records import models_home, read_records, remember
 from ohlora.checkpoints.state import file_path, staging, state_of
 from ohlora.checkpoints.verify import check_files, check_image, compare_with_family, digest_of
 from ohlora.errors import CheckpointError, OhloraError
+from ohlora.text import josa
 
 Progress = Callable[[str, int, int], None]  # what, bytes done, bytes in all
 JOBS = 4  # files at once
@@ -276,9 +277,9 @@ def _another_version(row: Row, file: File, seen: str, offered: str, when: str) -
         f"expected sha256 {seen[:16]}... as first seen on {when[:10]}, the source now offers "
         f"{offered[:16]}...: look at {row.source()} and run "
         f"`ohlora models rm {row.id}` first to take the new one.",
-        f"처음 받은 {when[:10]}의 sha256 {seen[:16]}...이어야 하는데 지금 출처에는 "
-        f"{offered[:16]}...이 있어요. 새 파일을 받으려면 먼저 `ohlora models rm {row.id}`를 "
-        "실행해 주세요.",
+        f"처음 받은 {when[:10]}의 sha256 {josa(f'{seen[:16]}...', '이어야/여야')} 하는데 지금 "
+        f"출처에는 {josa(f'{offered[:16]}...', '이/가')} 있어요. 새 파일을 받으려면 먼저 "
+        f"{josa(f'`ohlora models rm {row.id}`', '을/를')} 실행해 주세요.",
     )
 
 

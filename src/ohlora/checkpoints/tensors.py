@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import CheckpointError
+from ohlora.text import josa
 
 HEADER_LIMIT = 16 << 20  # bytes; the largest published header is under 100 kB
 ITEM_BYTES = {
@@ -193,7 +194,7 @@ def _from_torch(path: Path, part: str) -> dict[str, Tensor]:
     raise CheckpointError(
         path,
         f"expected {want} inside, found {names}.",
-        f"{want}이(가) 있어야 하는데 {names}뿐이에요.",
+        f"{josa(want, '이/가')} 있어야 하는데 {names}뿐이에요.",
     )
 
 
@@ -230,7 +231,7 @@ def _load_plain(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             path,
             f"expected a state dict, found {type(loaded).__name__}.",
-            f"state dict가 있어야 하는데 {type(loaded).__name__}이(가) 들어 있어요.",
+            f"state dict가 있어야 하는데 {josa(type(loaded).__name__, '이/가')} 들어 있어요.",
         )
     return dict(loaded)
 
@@ -304,7 +305,7 @@ def _plain(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
             raise damaged(
                 path,
                 f"expected {size:,} bytes for {key}, found {stored:,} stretched over its shape",
-                f"{key}는 {size:,}바이트여야 하는데 {stored:,}바이트를 늘여 놓았어요",
+                f"{josa(key, '은/는')} {size:,}바이트여야 하는데 {stored:,}바이트를 늘여 놓았어요",
             )
         flat = value.detach().contiguous().reshape(-1)
         data = flat.view(torch.uint8).numpy() if flat.numel() else np.empty(0, np.uint8)

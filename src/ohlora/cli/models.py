@@ -25,6 +25,7 @@ from ohlora.cli.models_view import (
     pulled_row,
 )
 from ohlora.cli.output import Json, complain, language, print_json, progress_bar, say
+from ohlora.text import josa
 
 if TYPE_CHECKING:
     from ohlora.checkpoints import Row
@@ -118,7 +119,7 @@ def path(
             place or row.id,
             f"{row.id} is {state.status}: run `ohlora models {fix}`.",
             f"{row.id} 상태가 '{STATUS_KO[state.status]}'이에요. "
-            f"`ohlora models {fix}`를 실행해 주세요.",
+            f"{josa(f'`ohlora models {fix}`', '을/를')} 실행해 주세요.",
         )
     else:
         print(place)
@@ -302,8 +303,8 @@ def convert(
         if not sources:
             raise BadInput(
                 f"{what} has no .pth or .pt file here: run `ohlora models pull {what}` first.",
-                f"{what}의 .pth나 .pt 파일이 없어요. 먼저 `ohlora models pull {what}`을 실행해 "
-                "주세요.",
+                f"{what}의 .pth나 .pt 파일이 없어요. 먼저 "
+                f"{josa(f'`ohlora models pull {what}`', '을/를')} 실행해 주세요.",
             )
     if out and len(sources) > 1:
         raise BadInput(

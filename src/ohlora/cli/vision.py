@@ -12,8 +12,10 @@ import typer
 
 from ohlora.cli.output import Json, language, print_json, progress_bar, say
 from ohlora.errors import BadInput
+from ohlora.text import josa
 
 if TYPE_CHECKING:
+    from ohlora.vision.batch import Stage
     from ohlora.vision.stages import FaceParser
     from ohlora.vision.table import Results
 
@@ -59,6 +61,15 @@ def report(results: Results, counts: Counter[str], as_json: bool, **more: Any) -
     )
     for what, path in more.items():
         print(f"{what}: {path}")
+
+
+def go_through(paths: list[Path], stage: Stage, results: Results, batch: int) -> Counter[str]:
+    """Do what is left to do, with a bar to watch; count rows by status."""
+    from ohlora.vision.batch import run
+
+    return run(
+        paths, stage, results, batch_size=batch, language=language(), progress=progress_bar()
+    )
 
 
 def checksums(paths: list[Path]) -> dict[str, str]:
@@ -113,7 +124,6 @@ def detect(
     \b
     ohlora vision detect photos/ --out faces.csv
     """
-    from ohlora.vision.batch import run
     from ohlora.vision.images import find_images
     from ohlora.vision.stages import DETECTED, Detect
     from ohlora.vision.table import Results
@@ -122,10 +132,7 @@ def detect(
     paths = find_images(sources)
     settings = {"command": "detect", "weights": checksums(mtcnn_files(mtcnn))}
     results = Results(out, DETECTED, settings, again=again)
-    stage = Detect(load_mtcnn(mtcnn))
-    counts = run(
-        paths, stage, results, batch_size=batch, language=language(), progress=progress_bar()
-    )
+    counts = go_through(paths, Detect(load_mtcnn(mtcnn)), results, batch)
     report(results, counts, as_json)
 
 
@@ -163,7 +170,6 @@ def parse_into(
     batch: int,
     again: bool,
 ) -> tuple[Results, Counter[str]]:
-    from ohlora.vision.batch import run
     from ohlora.vision.images import find_images, path_text
     from ohlora.vision.parsed import TABLE, name_of
     from ohlora.vision.stages import PARSED, Parse, names_for
@@ -174,10 +180,7 @@ def parse_into(
     taken = [name_of(row["parsing_path"]) for row in results.rows if row["parsing_path"]]
     fresh = [path for path in paths if path_text(path) not in results.done]
     stage = Parse(parser, out, names_for(fresh, taken))
-    counts = run(
-        paths, stage, results, batch_size=batch, language=language(), progress=progress_bar()
-    )
-    return results, counts
+    return results, go_through(paths, stage, results, batch)
 
 
 @app.command("score")
@@ -214,10 +217,11 @@ def score(
     ohlora vision score photos/ --out scores.csv
     ohlora vision score parsed/ --out scores.csv --normalised all_scores_v2.csv
     """
+    from ohlora.vision.images import find_images
     from ohlora.vision.normalise import Normalisation
     from ohlora.vision.parsed import is_parse_folder, score_folder
     from ohlora.vision.scores import VERSIONS
-    from ohlora.vision.stages import SCORED
+    from ohlora.vision.stages import SCORED, Score
     from ohlora.vision.table import Results, check_format
 
     if rules not in VERSIONS:
@@ -236,40 +240,13 @@ def score(
         counts = score_folder(folder, results, rules, originals=originals, language=language())
     else:
         parser, made_by = load_face_parser(mtcnn, facexformer, runtime, device, precision)
-        results, counts = score_pictures(
-            sources, out, parser, rules, settings | made_by, batch, again
-        )
+        paths = find_images(sources)
+        results = Results(out, SCORED, settings | made_by, again=again, numbered=True)
+        counts = go_through(paths, Score(parser, rules), results, batch)
     more = {}
     if normalised or statistics:
         more = normalise(results, normalised, statistics, known)
     report(results, counts, as_json, **more)
-
-
-def score_pictures(
-    sources: list[str],
-    out: Path,
-    parser: FaceParser,
-    rules: str,
-    settings: Mapping[str, Any],
-    batch: int,
-    again: bool,
-) -> tuple[Results, Counter[str]]:
-    from ohlora.vision.batch import run
-    from ohlora.vision.images import find_images
-    from ohlora.vision.stages import SCORED, Score
-    from ohlora.vision.table import Results
-
-    paths = find_images(sources)
-    results = Results(out, SCORED, settings, again=again, numbered=True)
-    counts = run(
-        paths,
-        Score(parser, rules),
-        results,
-        batch_size=batch,
-        language=language(),
-        progress=progress_bar(),
-    )
-    return results, counts
 
 
 def normalise(
@@ -338,7 +315,8 @@ def overlay(
             f"{folder} is parsed already and its page goes beside it: leave --out away."
             if parsed
             else "These pictures are not parsed yet: say where the results go with --out FOLDER.",
-            f"{folder}는 이미 파싱한 폴더라 그 안에 페이지를 만들어요. --out을 빼 주세요."
+            f"{josa(str(folder), '은/는')} 이미 파싱한 폴더라 그 안에 페이지를 만들어요. "
+            "--out을 빼 주세요."
             if parsed
             else "아직 파싱하지 않은 이미지예요. 결과를 둘 폴더를 --out으로 정해 주세요.",
         )

@@ -26,6 +26,7 @@ from ohlora.checkpoints.state import file_path
 from ohlora.checkpoints.tensors import open_tensors
 from ohlora.errors import BadInput, CheckpointError
 from ohlora.paths import embedded, home
+from ohlora.text import josa
 from ohlora.vision.table import writing
 
 if TYPE_CHECKING:
@@ -78,11 +79,12 @@ def parser_file(path: Path | None = None) -> Path:
 
 def missing(path: Path, row: str, option: str = "") -> CheckpointError:
     instead = f", or say where it is with {option}" if option else ""
-    instead_ko = f"를 실행하거나 {option}로 위치를 알려" if option else "를 실행해"
+    pull = josa(f"`ohlora models pull {row}`", "을/를")
+    instead_ko = f"실행하거나 {josa(option, '으로/로')} 위치를 알려" if option else "실행해"
     return CheckpointError(
         path,
         f"not here: run `ohlora models pull {row}`{instead}.",
-        f"파일이 없어요. `ohlora models pull {row}`{instead_ko} 주세요.",
+        f"파일이 없어요. {pull} {instead_ko} 주세요.",
     )
 
 
