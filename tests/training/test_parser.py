@@ -167,9 +167,9 @@ def test_training_learns_unseen_faces_and_writes_what_it_measured(
     monkeypatch.setattr(face_parser, "parser_data", lambda folder, jitter: toy_crops(12, jitter))
     loop = replace(LOOP, steps=30, batch_size=4, ema=0.8, save_every=30, sample_every=30)
     config = replace(TINY, widths=(8, 16, 16), lr=0.02)
-    path = train_parser(tmp_path / "faces", config, loop, tmp_path / "run")
+    path, measured = train_parser(tmp_path / "faces", config, loop, tmp_path / "run")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert report["pictures"] == 4
+    assert report["pictures"] == measured.pictures == 4 and report["miou"] == measured.miou
     untrained = measure(FaceUNet(config.widths).eval(), split_persons(toy_crops(12), 0.25)[1])
     assert report["miou"] > 2 * untrained.miou and report["iou"]["hair"] > 0.3
     assert load(path).widths == (8, 16, 16)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ohlora.cli import train_cnn, train_domain
 from ohlora.cli.output import say
 from ohlora.errors import BadInput, CheckpointError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ohlora.training.llm import TrainConfig
 
 app = typer.Typer(no_args_is_help=True, help="Train her language model or sentence encoder.")
+train_cnn.mount(app)
+train_domain.mount(app)
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Made, or gone on with.")]
 

@@ -1,7 +1,6 @@
 """Train the small face parser on synthetic faces, whose masks are exact.
 
-    data = parser_data(folder)                       a folder of `ohlora synth dataset`
-    train_parser(folder, ParserConfig(), LoopConfig(steps=3000, ema=0.998), run_dir)
+    path, report = train_parser(folder, ParserConfig(), LoopConfig(steps=3000, ema=0.995), run_dir)
 
 It learns on crops such as the pipeline makes: the face's box moved and stretched at random, so
 that nothing depends on one detector; sometimes the whole picture. Blur, noise, softness and
@@ -278,8 +277,10 @@ def measure(net: FaceUNet, data: CropData, batch: int = 16) -> ParserReport:
     return ParserReport(len(true), float(np.mean(list(iou.values()))), iou, r, error)
 
 
-def train_parser(folder: Path, config: ParserConfig, loop: LoopConfig, run_dir: Path) -> Path:
-    """Train, measure on unseen persons, write RUN_DIR/face_parser.safetensors and return it.
+def train_parser(
+    folder: Path, config: ParserConfig, loop: LoopConfig, run_dir: Path
+) -> tuple[Path, ParserReport]:
+    """Train, write RUN_DIR/face_parser.safetensors, measure it on unseen persons.
 
     Raises BadInput on a data set that is damaged or of one person, and what `train` raises.
     """
@@ -290,7 +291,7 @@ def train_parser(folder: Path, config: ParserConfig, loop: LoopConfig, run_dir: 
     path = export(finished, run_dir / NAME)
     report = measure(load(path), unseen)
     write_atomic(run_dir / "report.json", (json.dumps(asdict(report), indent=1) + "\n").encode())
-    return path
+    return path, report
 
 
 def export(source: Path, target: Path) -> Path:
