@@ -100,6 +100,12 @@ def express(scene: Scene, yaw: float, eyes: float, jaw: float) -> Scene:
     return replace(scene, yaw=yaw, roll=ROLL_OF_YAW * yaw, eyes=eyes, jaw=jaw)
 
 
+def code_of(person_seed: int, own_share: float) -> list[float]:
+    """The code of a person of `sample_near`: zeros for her (`own_share` of people)."""
+    own = Dice(person_seed, 3).chance(own_share)
+    return [0.0] * CODE_SIZE if own else random_code(person_seed)
+
+
 def random_code(seed: int) -> list[float]:
     return [float(z) for z in np.random.default_rng(seed).standard_normal(CODE_SIZE)]
 
@@ -110,8 +116,7 @@ def sample_near(person_seed: int, scene_seed: int, spread: float, own_share: flo
     In 3 of 10 pictures the expression is an everyday one (`everyday` says which), in the others
     it covers the whole range evenly, so that the corners are learnt too.
     """
-    dice = Dice(person_seed, 3)
-    code = [0.0] * CODE_SIZE if dice.chance(own_share) else random_code(person_seed)
+    code = code_of(person_seed, own_share)
     dice = Dice(scene_seed, 4)
     jaw = 0.0 if dice.chance(0.25) else dice.uniform(0, 0.85)
     if everyday(scene_seed):
