@@ -16,7 +16,7 @@ from ohlora.vision.images import find_images
 from ohlora.vision.parsed import is_parse_folder, score_folder
 from ohlora.vision.report import Card, contact_sheet, page
 from ohlora.vision.stages import PARSED, SCORED, Parse, Score, names_for
-from ohlora.vision.table import Results
+from ohlora.vision.table import Results, read_table, write_table
 from vision.fakes import fake_parser, portrait
 
 
@@ -106,9 +106,34 @@ def test_contact_sheet_shows_every_picture_and_what_went_wrong(
     assert [card.status for card in cards] == ["ok", "damaged", "no-face"]
     assert (parsed / "parsing_visualization_000001.png").is_file()
     sheet = page(cards, "en")
-    for text in ("000001.png", "eyes_score", "no face found", "1 of 3", "inner mouth"):
+    counted = "3 pictures: 1 ok, 1 damaged, 1 no-face"
+    for text in ("000001.png", "eye opening", "no face found", counted, "inner mouth"):
         assert text in sheet
-    assert "입안" in page(cards, "ko") and '<html lang="ko">' in page(cards, "ko")
+    korean = page(cards, "ko")
+    for text in (
+        '<html lang="ko">',
+        "입안",
+        "눈 뜬 높이",
+        "이미지 3장: 1 얼굴 있음",
+        "(얼굴 없음)",
+    ):
+        assert text in korean
+
+
+def test_contact_sheet_lists_no_scores_where_there_are_none(parsed: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "t.csv", SCORED, {})
+    score_folder(parsed, results, "v2")
+    cards = contact_sheet(parsed, {row["img_path"]: row for row in results.rows})
+    assert [bool(card.numbers) for card in cards] == [card.status == "ok" for card in cards]
+
+
+def test_notes_about_a_picture_stay_with_its_scores(parsed: Path, tmp_path: Path) -> None:
+    rows = read_table(parsed / "parse.csv", PARSED)
+    rows[0]["note"] = "grey"
+    write_table(parsed / "parse.csv", PARSED, rows)
+    results = Results(tmp_path / "t.csv", SCORED, {})
+    score_folder(parsed, results, "v2")
+    assert "grey" in results.rows[0]["note"]
 
 
 def test_contact_sheet_survives_hostile_file_names() -> None:

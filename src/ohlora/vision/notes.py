@@ -28,4 +28,9 @@ class Note(NamedTuple):
 
 
 def join(notes: tuple[Note, ...], language: str) -> str:
-    return "; ".join(note.text(language) for note in notes)
+    return "; ".join(dict.fromkeys(note.text(language) for note in notes))
+
+
+def split(joined: str) -> tuple[Note, ...]:
+    """The notes that `join` wrote, in the one language that they were written in."""
+    return tuple(Note(text, text) for text in joined.split("; ") if text)

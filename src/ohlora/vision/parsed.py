@@ -22,6 +22,7 @@ from PIL import Image
 from ohlora.errors import BadInput
 from ohlora.vision.batch import row
 from ohlora.vision.images import UnusablePicture, image_number, open_picture, path_text
+from ohlora.vision.notes import split
 from ohlora.vision.overlay import COLOURS, overlay
 from ohlora.vision.scores import SIZE
 from ohlora.vision.stages import PARSED, png_bytes, scored, whole
@@ -132,7 +133,7 @@ def score_entry(
         result = scored(classes, image, version, entry.row.get("faces"))
     except UnusablePicture as problem:
         return row(path, None, problem.status, (problem.note,), language)
-    return row(path, result.fields, "ok", result.notes, language)
+    return row(path, result.fields, "ok", (*split(entry.row["note"]), *result.notes), language)
 
 
 def original_of(entry: Entry, originals: Path | None) -> Path:
