@@ -114,7 +114,7 @@ def test_contact_sheet_shows_every_picture_and_what_went_wrong(
         '<html lang="ko">',
         "입안",
         "눈 뜬 높이",
-        "이미지 3장: 1 얼굴 있음",
+        "이미지 3장: 얼굴 있음 1",
         "(얼굴 없음)",
     ):
         assert text in korean

@@ -62,6 +62,7 @@ ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .4rem 1.
 li i { display: inline-block; width: .9em; height: .9em; margin-right: .4em }
 li i { border: 1px solid #888 }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem }
+main { align-items: start }
 article { background: #fff; border: 1px solid #ddd; border-radius: .4rem; padding: .7rem }
 article img { width: 49%; height: auto; border-radius: .2rem }
 h2 { font-size: 1rem; margin: 0 0 .4rem; overflow-wrap: anywhere }
@@ -107,7 +108,7 @@ def page(cards: Sequence[Card], language: str) -> str:
     korean = language == "ko"
     title = "파싱한 얼굴" if korean else "Parsed faces"
     statuses = Counter(card.status for card in cards).most_common()
-    words = [f"{count} {STATUS_KO[name] if korean else name}" for name, count in statuses]
+    words = [f"{STATUS_KO[name]} {n}" if korean else f"{n} {name}" for name, n in statuses]
     total = f"이미지 {len(cards)}장" if korean else f"{len(cards)} pictures"
     count = f"{total}: {', '.join(words)}"
     names = NAMES_KO if korean else CLASSES
