@@ -1,4 +1,4 @@
-"""`ohlora eval`: who she is, how she talks, what she remembers, and her sentence encoder."""
+"""`ohlora eval`: who she is, how she talks, what she remembers, her encoder, and her face."""
 
 from __future__ import annotations
 
@@ -149,3 +149,56 @@ def encoder_(
     from ohlora.evaluation.encoder import evaluate
 
     finish(evaluate(load_encoder(encoder), data), out, as_json)
+
+
+@app.command("face")
+def face_(
+    generator: Annotated[Path, typer.Option(help="StyleGAN generator (.safetensors or .pth).")],
+    parser: Annotated[
+        Path, typer.Option(help="Face parser that took no part in training: a file or its folder.")
+    ],
+    statistics: Annotated[
+        Path | None,
+        typer.Option(help="Mean and deviation of the domain's raw scores (JSON)."),
+    ] = None,
+    domain: Annotated[
+        Path | None,
+        typer.Option(help="Pictures of the domain: for KID and FID, and for the statistics."),
+    ] = None,
+    directions: Annotated[
+        Path | None, typer.Option(help="File of `ohlora face directions`; none: plain labels.")
+    ] = None,
+    probes: Annotated[
+        int, typer.Option(min=0, help="Pictures measured to calibrate each face; 0: none.")
+    ] = 0,
+    calibrator: Annotated[
+        Path | None, typer.Option(help="Parser that measures the probes, not the one above.")
+    ] = None,
+    z: Annotated[
+        Path | None, typer.Option("--z", help="Her face vector, for the 7 x 5 x 5 sheet only.")
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, help="Random faces, 50 pictures each.")] = 100,
+    pictures: Annotated[int, typer.Option(min=2, help="Of the domain, at most.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random faces.")] = 0,
+    mtcnn: Annotated[
+        Path | None, typer.Option(help="Folder of mtcnn_{p,r,o}net.pt.", show_default="ours")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the generator runs: cpu, cuda ...")] = "cpu",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Does her face obey? Random faces x the original's 50 labels, measured on the class map.
+
+    Correlation, error, the six thresholds, cross-talk, identity, drift, KID and FID. Scores are in
+    standard deviations of --statistics, else of the pictures of --domain.
+
+    \b
+    ohlora eval face --generator g.safetensors --parser parser/ --domain faces/ --out results/
+    """
+    from ohlora.evaluation.face_run import FaceSetting, run
+
+    setting = FaceSetting(
+        generator, parser, statistics, domain, directions, probes, calibrator, z, faces, pictures,
+        seed, mtcnn, device,
+    )  # fmt: skip
+    finish(run(setting, out, progress_bar()), out, as_json)

@@ -313,6 +313,36 @@ def calibrate(
     return directions.for_face(z, knobs, scores)
 
 
+class CalibratingDrawer:
+    """A Drawer that measures a few pictures of every face before it draws it.
+
+    Costs `probes` drawn and scored pictures a face, once.
+    """
+
+    def __init__(
+        self, generator: Generator, directions: Directions, score: Scorer, probes: int
+    ) -> None:
+        self.drawer = Drawer(generator, directions)
+        self.score, self.probes = score, probes
+        self._own: dict[bytes, Directions] = {}
+
+    def __call__(self, z: Array, wish: Array) -> NDArray[np.uint8]:
+        """As Drawer. Raises BadInput for a face whose pictures cannot be measured."""
+        knobs = np.concatenate([
+            self.own(face).knobs(one) for face, one in zip(z, wish[:, None], strict=True)
+        ])  # fmt: skip
+        return self.drawer.turn(z, knobs)
+
+    def own(self, z: Array) -> Directions:
+        """The directions of one face."""
+        key = z.tobytes()
+        if key not in self._own:
+            self._own[key] = calibrate(
+                self.drawer.generator, self.score, self.drawer.directions, z, self.probes
+            )
+        return self._own[key]
+
+
 def describe(ways: Sequence[Way]) -> list[dict[str, Any]]:
     """What was tried, for the report beside the file."""
     return [

@@ -26,6 +26,7 @@ from ohlora.vision.images import Picture
 from ohlora.vision.normalise import Normalisation
 from ohlora.vision.scores import eyes_v2, mouth_v2, pose_v2
 from ohlora.vision.stages import FaceParser, ParsedFace
+from ohlora.vision.weights import SMALL_PARSER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -170,13 +171,14 @@ def measure_statistics(raw: Array) -> Normalisation:
 def load_face_parser(parser: Path, mtcnn: Path | None = None) -> tuple[FaceParser, str]:
     """The vision pipeline with a parser of any kind, and a name that tells which.
 
-    parser: our small parser (a .safetensors, or a folder with one) or FaceXFormer's file.
+    parser: a file of `ohlora train parser`, a folder with one, or FaceXFormer's file.
     Faces are found by MTCNN where its weights are, else by the parser itself; a folder that is
     named must hold them. Raises CheckpointError.
     """
-    from ohlora.vision.weights import digest, load_mtcnn, mtcnn_files
+    from ohlora.vision.weights import digest, load_mtcnn, load_parser, mtcnn_files
 
-    parse, file = load_part_parser(parser)
+    file = parser_path(parser)
+    parse = load_parser(file)
     try:
         mtcnn_files(mtcnn)
         detector, found_by = load_mtcnn(mtcnn), "MTCNN"
@@ -187,37 +189,48 @@ def load_face_parser(parser: Path, mtcnn: Path | None = None) -> tuple[FaceParse
     return FaceParser(detector, parse), f"{file.name}@{digest(file)[:8]}, face by {found_by}"
 
 
-def load_part_parser(path: Path) -> tuple[Parser, Path]:
-    """Crops to class maps, and the file that holds the weights. Raises CheckpointError."""
-    import torch
+def load_scorer(parser: Path, statistics: Path, mtcnn: Path | None = None) -> PartScorer:
+    """The vision pipeline with a parser, on the scale of a domain. Raises CheckpointError."""
+    scale = read_statistics(statistics)  # first: it is quick to find wrong
+    pipeline, name = load_face_parser(parser, mtcnn)
+    return PartScorer(pipeline, scale, name)
 
-    from ohlora.checkpoints.load import load_state_dict
-    from ohlora.models.face_parser import make_face_parser, parse_classes
-    from ohlora.vision.weights import load_parser
 
-    if path.is_dir():
-        inside = sorted(path.glob("*.safetensors"))
-        if len(inside) != 1:
-            names = ", ".join(one.name for one in inside) or "none"
-            raise CheckpointError(
-                path,
-                f"expected one .safetensors of a face parser, found {names}: name the file.",
-                f"얼굴 파서 .safetensors 파일 하나가 있어야 하는데 {names}이에요. 파일을 적어 "
-                "주세요.",
-            )
-        path = inside[0]
-    if path.suffix != ".safetensors":
-        return load_parser(path), path  # FaceXFormer, as published
-    state = load_state_dict(path)
-    try:
-        net = make_face_parser({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-    except (KeyError, RuntimeError, ValueError) as error:
+def load_cnn_scorer(path: Path) -> CnnScorer:
+    """A property CNN of any width, as v1 published it or trained here. Raises CheckpointError."""
+    from ohlora.checkpoints import load_catalog
+    from ohlora.models.property_cnn import PropertyCNN
+    from ohlora.vision.weights import digest, fitted
+
+    net = fitted(PropertyCNN, load_catalog()["property-cnn"].files[0].nets[0], path)
+    return CnnScorer(net, name=f"{path.name}@{digest(path)[:8]}")
+
+
+def parser_path(path: Path) -> Path:
+    """A parser's file, or the one file of a folder. Raises CheckpointError."""
+    if not path.is_dir():
+        if path.is_file():
+            return path
         raise CheckpointError(
             path,
-            "expected a face parser as `ohlora train parser` makes it, found another network.",
-            "얼굴 파서여야 하는데 다른 네트워크예요.",
-        ) from error
-    return lambda inputs: list(parse_classes(net, inputs).numpy()), path
+            "expected a face parser, found nothing there: give the file that `ohlora train "
+            "parser` makes, or FaceXFormer's.",
+            "얼굴 파서 파일이 없어요. `ohlora train parser`가 만든 파일이나 FaceXFormer 파일을 "
+            "적어 주세요.",
+        )
+    inside = sorted(path.glob("*.safetensors"))
+    if (path / SMALL_PARSER).is_file():
+        return path / SMALL_PARSER
+    if len(inside) == 1:
+        return inside[0]
+    names = ", ".join(one.name for one in inside) or "none"
+    raise CheckpointError(
+        path,
+        f"expected {SMALL_PARSER} or one .safetensors in this folder, found {names}: name the "
+        "file.",
+        f"폴더에 {SMALL_PARSER}나 .safetensors 하나가 있어야 하는데 {names}이에요. 파일을 적어 "
+        "주세요.",
+    )
 
 
 def no_faces(count: int) -> OhloraError:

@@ -5,6 +5,7 @@ The page is one file without outside parts: style and plots (SVG) are inside.
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 from ohlora.errors import BadInput, StoreError
 
 ORDER = ("persona", "persona-llm-only", "chat", "chat-llm-only", "memory", "memory-llm-only",
-         "encoder")  # fmt: skip
+         "encoder", "face")  # fmt: skip
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #3a9d6e; --bad: #c8553d; --bar: #7d6bd0 }
 body { font: 15px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -27,7 +28,7 @@ td, th { vertical-align: top; overflow-wrap: anywhere }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .good { color: var(--good) } .bad { color: var(--bad) }
 .note { opacity: .7; font-size: .9em } details { margin: .6rem 0 2rem }
-svg { max-width: 100%; height: auto } svg text { fill: currentColor; font: 13px system-ui }
+svg, img { max-width: 100%; height: auto } svg text { fill: currentColor; font: 13px system-ui }
 """
 
 
@@ -66,6 +67,14 @@ class Plot:
     bar: float | None = None  # a line at the wanted value
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A file beside the results that the page shows: .svg, .webp or .png."""
+
+    title: str
+    file: str  # its name in the folder of the results
+
+
 @dataclass
 class Report:
     name: str
@@ -75,6 +84,7 @@ class Report:
     plots: list[Plot] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
     command: str = ""
     date: str = field(default_factory=lambda: datetime.now().astimezone().date().isoformat())
 
@@ -90,7 +100,7 @@ def write(folder: Path, report: Report) -> Path:
         whole(folder / f"{report.name}.json", text + "\n")
         reports = read_all(folder)
         whole(folder / "evaluation.md", markdown(reports))
-        whole(folder / "index.html", page(reports))
+        whole(folder / "index.html", page(reports, folder))
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder / "index.html"
@@ -103,7 +113,7 @@ def open_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        whole(folder / "index.html", page(read_all(folder)))
+        whole(folder / "index.html", page(read_all(folder), folder))
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -129,6 +139,7 @@ def read_all(folder: Path) -> list[Report]:
             raw = json.loads(path.read_text("utf-8"))
             raw["numbers"] = [Number(**number) for number in raw["numbers"]]
             raw["plots"] = [Plot(**plot) for plot in raw["plots"]]
+            raw["pictures"] = [Picture(**picture) for picture in raw.get("pictures", [])]
             reports.append(Report(**raw))
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
@@ -160,17 +171,17 @@ def wanted(number: Number) -> str:
     return f"{sign} {number.bar:g}{verdict}"
 
 
-def page(reports: Sequence[Report]) -> str:
+def page(reports: Sequence[Report], folder: Path) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>ohlora eval</title>\n<style>{STYLE}</style>\n<h1>ohlora eval</h1>\n"
-        + "".join(section(report) for report in reports)
+        + "".join(section(report, folder) for report in reports)
         + "</html>\n"
     )
 
 
-def section(report: Report) -> str:
+def section(report: Report, folder: Path) -> str:
     setting = " · ".join(f"{key} {value}" for key, value in report.setting.items())
     rows = "".join(
         f"<tr><td>{esc(n.what)}<td class=n>{esc(n.text())}"
@@ -182,7 +193,23 @@ def section(report: Report) -> str:
         f"<h2>{esc(report.title)}</h2>\n<p class=note>{esc(report.date)} · {esc(report.command)}"
         f"<br>{esc(setting)}</p>\n<table>{rows}</table>\n"
         + "".join(bars(plot) for plot in report.plots)
+        + "".join(shown(picture, folder) for picture in report.pictures)
         + failures(report)
+    )
+
+
+def shown(picture: Picture, folder: Path) -> str:
+    """A picture inside the page; one that is no longer there is left out."""
+    path = folder / Path(picture.file).name
+    if not path.is_file():
+        return ""
+    kind, data = path.suffix.lstrip("."), path.read_bytes()
+    if kind == "svg":
+        kind = "svg+xml"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return (
+        f"<figure><figcaption>{esc(picture.title)}</figcaption>\n"
+        f'<img src="{source}" alt="{esc(picture.title)}"></figure>\n'
     )
 
 
