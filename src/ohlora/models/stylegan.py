@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +141,32 @@ class Blur(nn.Module):
         self.register_buffer("kernel", kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel, padding=1, groups=x.shape[1])
+        if torch.is_grad_enabled() and x.requires_grad:
+            blurred: Tensor = SymmetricBlur.apply(x, self.kernel)
+            return blurred
+        return blur(x, self.kernel)
+
+
+def blur(x: Tensor, kernel: Tensor) -> Tensor:
+    return F.conv2d(x, kernel.to(x.dtype), padding=1, groups=x.shape[1])
+
+
+class SymmetricBlur(torch.autograd.Function):
+    """The blur is its own transpose, so its gradient is a blur again, of any order.
+
+    PyTorch's second derivative of a depthwise convolution goes channel by channel: in a penalty
+    on the discriminator's gradient that took most of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(kernel)
+        return blur(x, kernel)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (kernel,) = ctx.saved_tensors
+        return SymmetricBlur.apply(grad, kernel), None
 
 
 def widen_kernel(weight: Tensor) -> Tensor:
