@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ohlora.cli import face_steer
 from ohlora.cli.output import Json, print_json, progress_bar, say
 from ohlora.errors import BadInput, StoreError
 
 if TYPE_CHECKING:
+    from ohlora.face.latent import Z
     from ohlora.face.renderer import Renderer
 
-app = typer.Typer(no_args_is_help=True, help="Her face: draw it, look at it, pack it.")
+app = typer.Typer(no_args_is_help=True, help="Her face: draw it, look at it, steer it, pack it.")
+face_steer.mount(app)
 
 Generator = Annotated[Path, typer.Option(help="StyleGAN generator (.pth or .safetensors).")]
 ZFile = Annotated[
@@ -24,6 +28,10 @@ Seed = Annotated[
     int | None, typer.Option(min=0, help="Without --z: a random face, the same again.")
 ]
 Runtime = Annotated[str, typer.Option(help="openvino (fast, no torch) or torch.")]
+Directions = Annotated[
+    Path | None,
+    typer.Option(help="File of `ohlora face directions` or `calibrate`; none: plain labels."),
+]
 Psi = Annotated[float, typer.Option(min=0, max=1, help="Truncation psi: 0 is the mean face.")]
 PICTURES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
@@ -40,6 +48,7 @@ def render(
     noise: Annotated[
         float, typer.Option(min=0, help="Add this much noise to z (v1: 0.15); needs --seed.")
     ] = 0.0,
+    directions: Directions = None,
     psi: Psi = 1.0,
     runtime: Runtime = "openvino",
     as_json: Json = False,
@@ -53,7 +62,7 @@ def render(
     from ohlora.face.pixels import encode
 
     kind = picture_kind(out)
-    renderer = load_renderer(generator, z, seed, noise, psi, runtime)
+    renderer = load_renderer(generator, z, seed, noise, psi, runtime, directions)
     pixels = renderer.render(Expression(eyes, mouth, pose))
     save(out, encode(pixels, kind))
     report(
@@ -76,6 +85,11 @@ def pack(
     z: ZFile = None,
     seed: Seed = None,
     grid: Annotated[str, typer.Option(help="Levels of eyes x mouth x pose.")] = "4x5x7",
+    blink: Annotated[
+        float | None,
+        typer.Option(help="Add closed eyes, drawn at this value of eyes (below -1.2)."),
+    ] = None,
+    directions: Directions = None,
     licence: Annotated[str, typer.Option(help="Licence of the frames.")] = "unknown",
     psi: Psi = 1.0,
     runtime: Runtime = "openvino",
@@ -83,8 +97,12 @@ def pack(
 ) -> None:
     """Draw every expression of a grid into a frame pack, which any machine can show.
 
+    Frames are as large as the generator draws them (64, 128, 256 ...); the page scales them.
+
     \b
     ohlora face pack --generator gen_v3.pth --z z.csv --out her_face
+    ohlora face pack --generator g.safetensors --z z.csv --directions her.safetensors \\
+        --grid 4x5x7 --blink -2.5 --out her_face
     ohlora serve --face pack:her_face
     """
     from ohlora.face.load import make_axes
@@ -104,14 +122,24 @@ def pack(
             f"The grid {grid!r} is not three numbers such as 4x5x7 ({error}).",
             f"{grid!r}는 4x5x7처럼 숫자 세 개여야 해요({error}).",
         ) from error
-    renderer = load_renderer(generator, z, seed, 0.0, psi, runtime)
+    if blink is not None:
+        if not blink < axes.eyes[0]:
+            raise BadInput(
+                f"Closed eyes must lie below the lowest level {axes.eyes[0]:g}, got {blink:g}.",
+                f"감은 눈 값은 가장 낮은 단계 {axes.eyes[0]:g}보다 작아야 하는데 {blink:g}예요.",
+            )
+        axes = replace(axes, eyes=(blink, *axes.eyes), closed_eyes=0)
+    renderer = load_renderer(generator, z, seed, 0.0, psi, runtime, directions)
     axes = axes if renderer.follows else STILL
     progress, frames = progress_bar(), {}
     for number, cell in enumerate(axes, start=1):
         frames[cell] = encode(renderer.render(axes.expression(cell)))
         progress(say("drawing her face", "얼굴을 그리는 중"), number / len(axes))
+    notes = {"renderer": renderer.id, "generator": generator.name}
+    if directions is not None:
+        notes["directions"] = directions.name
     try:
-        pack_id = write_pack(out, axes, frames, licence, {"renderer": renderer.id})
+        pack_id = write_pack(out, axes, frames, licence, notes)
     except OSError as error:
         raise unwritable(out, error) from error
     report(
@@ -119,6 +147,43 @@ def pack(
         as_json,
         f"{out} ({len(frames)} frames)",
     )
+
+
+@app.command("sheet")
+def sheet(
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .webp or .jpg.")],
+    generator: Generator,
+    z: ZFile = None,
+    seed: Seed = None,
+    directions: Directions = None,
+    psi: Psi = 1.0,
+    runtime: Runtime = "openvino",
+    as_json: Json = False,
+) -> None:
+    """Draw one face in 7 poses x 5 mouths x 5 eyes on one sheet, to judge by eye.
+
+    Columns are poses from -1.2 to 3.6, rows mouths from -1.2 to 1.6, in five blocks of eyes from
+    -1.8 to 1.8 standard deviations.
+
+    \b
+    ohlora face sheet --generator g.safetensors --z z.csv --out sheet.png
+    """
+    import numpy as np
+
+    from ohlora.evaluation.face_pictures import contact_sheet
+    from ohlora.expression import Expression
+    from ohlora.face.pixels import encode
+
+    kind = picture_kind(out)
+    renderer = load_renderer(generator, z, seed, 0.0, psi, runtime, directions)
+    pixels = contact_sheet(
+        lambda wishes: np.stack([renderer.render(Expression(*map(float, one))) for one in wishes]),
+        progress=progress_bar(),
+    )
+    save(out, encode(pixels, kind))
+    height, width, _ = pixels.shape
+    row = {"file": str(out), "width": width, "height": height, "id": renderer.id}
+    report(row, as_json, f"{out} ({width} x {height})")
 
 
 @app.command("info")
@@ -162,24 +227,33 @@ def info(
     report(row, as_json, text)
 
 
-def load_renderer(
-    generator: Path, z: Path | None, seed: int | None, noise: float, psi: float, runtime: str
-) -> Renderer:
-    from ohlora.checkpoints.load import load_generator
-    from ohlora.face.latent import load_z, perturb, random_z
-    from ohlora.face.renderer import make_renderer
+def face_vector(z: Path | None, seed: int | None, dim: int) -> Z:
+    """Her z from its file, or a random one. Raises BadInput when neither is given."""
+    from ohlora.face.latent import load_z, random_z
 
     if z is None and seed is None:
         raise BadInput(
             "Whose face? Give her vector with --z FILE, or --seed N for a random one.",
             "누구의 얼굴인지 알 수 없어요. --z 파일이나 --seed 숫자를 적어 주세요.",
         )
+    return random_z(seed or 0, dim) if z is None else load_z(z.expanduser(), dim)
+
+
+def load_renderer(
+    generator: Path, z: Path | None, seed: int | None, noise: float, psi: float, runtime: str,
+    directions: Path | None = None,
+) -> Renderer:  # fmt: skip
+    from ohlora.checkpoints.load import load_generator
+    from ohlora.directions import control
+    from ohlora.face.latent import perturb
+    from ohlora.face.renderer import make_renderer
+
+    steer = None if directions is None else control.load(directions.expanduser())
     weights = load_generator(generator.expanduser())
-    dim = weights.config.w_dim
-    vector = random_z(seed or 0, dim) if z is None else load_z(z.expanduser(), dim)
+    vector = face_vector(z, seed, weights.config.w_dim)
     if noise:
         vector = perturb(vector, seed or 0, noise)
-    return make_renderer(weights, vector, psi=psi, runtime=runtime)
+    return make_renderer(weights, vector, psi=psi, runtime=runtime, directions=steer)
 
 
 def picture_kind(out: Path) -> str:

@@ -95,9 +95,9 @@ class Drawer:
             if directions.space == "style":
                 code = self.styles(w).double().cpu().numpy()
                 with replaced_styles(net, self.tensor(directions.move(code, knobs))):
-                    image, _ = net.synthesis(wp)
+                    image, _ = net.synthesis(wp, 0.0)
             else:
-                image, _ = net.synthesis(wp)
+                image, _ = net.synthesis(wp, 0.0)
         drawn: Tensor = image
         return drawn
 
