@@ -41,6 +41,7 @@ SPACES = ("label", "w", "style")
 FORMAT = "ohlora-directions-1"
 FEATURES = 13
 FEWEST_PROBES = 3
+CLOSED = -3.5  # eyes of a blink, about: with open eyes as the norm they are far from it
 MAX_BYTES = 64 << 20
 
 
@@ -230,10 +231,15 @@ def identity_response(limits: Array) -> Array:
 
 
 def knob_limits(widen: float = 0.4) -> Array:
-    """[3, 2]: the range of the original's 50 labels, wider on each side by a share of its half."""
+    """[3, 2]: the range of the original's 50 labels, wider on each side by a share of its half.
+
+    Eyes reach down to CLOSED at least.
+    """
     low, high = LABELS50.min(axis=0), LABELS50.max(axis=0)
     more = widen * (high - low) / 2
-    return np.stack([low - more, high + more], axis=1)
+    limits = np.stack([low - more, high + more], axis=1)
+    limits[0, 0] = min(limits[0, 0], CLOSED)
+    return limits
 
 
 def label_columns(label_dim: int) -> list[int]:
