@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -141,10 +142,10 @@ class FaceData:
         store = cached(
             folder / "cache" / digest, count, size, True, lambda: synth_pictures(folder, size)
         )
-        labels = np.array([table[name] for name in columns], np.float32).reshape(len(columns), -1)
+        labels = np.array([table[name] for name in columns], np.float32)
         return cls(
             images=store["images"],
-            labels=np.ascontiguousarray(labels.T).reshape(count, len(columns)),
+            labels=np.ascontiguousarray(labels.reshape(len(columns), count).T),
             names=tuple(columns),
             masks=store["masks"],
             persons=np.array(table["person"], np.int64),
@@ -303,16 +304,19 @@ def cached(
         try:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            # Written as a file, not through a map: a full disk is then an error, not a crash.
-            files = {name: start_array(part / f"{name}.npy", shapes[name]) for name in shapes}
-            for image, mask in pictures():
-                files["images"].write(np.ascontiguousarray(image.transpose(2, 0, 1)).tobytes())
-                if masks and mask is not None:
-                    files["masks"].write(mask.tobytes())
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
+            with ExitStack() as stack:
+                # Written as a file, not through a map: a full disk is then an error, not a crash.
+                files = {
+                    name: stack.enter_context(start_array(part / f"{name}.npy", shape))
+                    for name, shape in shapes.items()
+                }
+                for image, mask in pictures():
+                    files["images"].write(np.ascontiguousarray(image.transpose(2, 0, 1)).tobytes())
+                    if masks and mask is not None:
+                        files["masks"].write(mask.tobytes())
+                for file in files.values():
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(part, folder)
         except OSError as error:
             if not folder.is_dir():  # else another process was faster

@@ -27,6 +27,7 @@ DEFAULT = replace(FAITHFUL, lr_period=10)
 class FineTuneV4(FineTune):
     """Recipe (loop.py)."""
 
+    @torch.no_grad()
     def samples(self, run: Run) -> NDArray[np.uint8]:
         """uint8 [5 R, 10 R, 3]: a row for each mouth, columns eyes and pose."""
         net = run.averaged.get("generator", self.generator)

@@ -130,6 +130,7 @@ def draw(generator: Generator, label: Tensor | None, count: int, mixing: float) 
     return generator.synthesis(wp, 0.0, fresh_noise=True)[0].float()
 
 
+@torch.no_grad()
 def sample_grid(generator: Generator, columns: int = 6, reach: float = 1.5) -> NDArray[np.uint8]:
     """uint8 [H, W, 3]: a row without expression, then each label at -reach and +reach; the same
     z down each column. In eval mode: no mixing, fixed noise."""
