@@ -160,6 +160,7 @@ class Companion:
             history=self._history(session_id, before=asked),
             exact=self.mode == "v1",
         )
+        line = line or self._smalltalk(prompt, seed)
         first_token_s = None
         answer = self._say(line, stopped) if line else self._generate(prompt, stopped, seed)
         while True:
@@ -202,7 +203,7 @@ class Companion:
         `seed` picks among her equally good lines; the model draws by `sampling.seed`, and freely
         when that is None. Touches no session and no memory: the OpenAI-style API calls this.
         """
-        if line := self._line(prompt.user, seed):
+        if line := self._line(prompt.user, seed) or self._smalltalk(prompt, seed):
             return (yield from self._say(line, stopped))
         return (yield from self._generate(prompt, stopped, seed, sampling))
 
@@ -287,6 +288,13 @@ class Companion:
         found = None if self.mode == "v1" else self.lines.best(text, seed)
         return found and found[0]
 
+    def _smalltalk(self, prompt: Prompt, seed: int) -> Line | None:
+        """What she says to this kind of everyday turn; a turn with a memory is the model's."""
+        if self.mode == "v1" or prompt.memories:
+            return None
+        said = {text for role, text in prompt.history if role == "assistant"}
+        return self.lines.chat(prompt.user, seed, said)
+
     def _recall(self, text: str, told: Sequence[Fact | Forget]) -> Sequence[Recalled]:
         if self.mode == "v1":
             return self.recall.best(text, k=1, threshold=V1_THRESHOLD, by_day=False)
@@ -328,12 +336,14 @@ def load_companion(
     try:
         store.recover()  # answers that a killed process left unfinished
         words = load_encoder(encoder or pack.models.encoder)
+        # Rules for everyday turns make up for a small model; any other model talks itself.
+        small = (engine or pack.models.engine).startswith("embedded")
         companion = Companion(
             pack,
             store,
             load_voice(pack, engine or pack.models.engine, words, progress),
             words,
-            load_lines(pack.folder, words),
+            load_lines(pack.folder, words, smalltalk=small),
             load_face(face or pack.models.face),
             mode=mode or pack.models.mode,
         )

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from ohlora.embedding import Encoder
 from ohlora.errors import CheckpointError
 from ohlora.paths import home
+from ohlora.smalltalk import Table, about_user, choose, read_table
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +50,6 @@ SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stan
 # A greeting or call in front of the question itself: "안녕! 너는 누구야?"
 OPENING = re.compile(
     r"^(?:(?:안녕(?:하세요)?|하이|반가워|저기|있잖아|(?:오로|로)라야|근데|그런데|혹시)[\s,.!~?]+)+(?=\S)"
-)
-USER_WORDS = frozenset(
-    "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
-    "저 전 저는 저도 제 제가 저의 저를 저한테".split()
-)
-# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" asks what one knows oneself.
-MINE = re.compile(
-    r"우리 ?(집|엄마|아빠|부모|가족|할머니|할아버지|동생|형|오빠|강아지|고양이|학교|회사|반|동네)"
-    r"|(뭐|누구|어디|언제|살이|몇이|명이|얼마)게(?!\w)"
-)
-HER_WORDS = frozenset(
-    "너 넌 너는 너도 너의 네 네가 니 니가 널 너를 너랑 너한테 로라 로라야 로라는 로라의 오로라 "
-    "오로라야 오로라는 오로라의 당신 당신은 언니 누나 그대".split()
 )
 
 
@@ -82,8 +70,11 @@ class Lines:
         answering: Collection[str] | None = None,
         always: Mapping[str, re.Pattern[str]] | None = None,
         vectors: NDArray[np.float32] | None = None,
+        asked: Table | None = None,
+        smalltalk: Table | None = None,
     ) -> None:
         """`vectors` [N, dim] of the questions, when they are known already."""
+        self.asked, self.smalltalk = asked or Table(), smalltalk or Table()
         self.lines, self.encoder = list(lines), encoder
         self.always = dict(always or {})
         self.answering = set(answering or {ln.topic for ln in lines})
@@ -100,12 +91,42 @@ class Lines:
 
     def best(self, text: str, seed: int = 0) -> tuple[Line, float] | None:
         """The line that answers `text` and its cosine, or None when no line is sure to."""
-        found = self.due(text)
-        found = found or self._sure(text) or self._sure(OPENING.sub("", text))
+        if found := self.due(text):
+            return random.Random(seed).choice(self.equals(found[0])), found[1]
+        if rule := self.asked.about_her(text):
+            answer = choose(rule, text, seed)
+            return (Line(text, answer, rule.topic), 1.0) if answer else None
+        found = self._sure(text) or self._sure(OPENING.sub("", text))
         if found is None:
             return None
         line, score = found
         return random.Random(seed).choice(self.equals(line)), score
+
+    def chat(self, text: str, seed: int = 0, said: Collection[str] = ()) -> Line | None:
+        """What she says to an everyday turn by its subject, a like turn or its kind.
+
+        None where no rule fits: the language model's turn. Nothing of `said` is said again while
+        there is another answer.
+        """
+        if "[" in text:  # a memory written by hand is the model's to use
+            return None
+        rule = self.smalltalk.everyday(text)
+        if rule is None and (pair := self._pair(text)):
+            return pair
+        if rule is None:
+            rule = self.smalltalk.by_kind(text)
+        answer = rule and choose(rule, text, seed, said)
+        return Line(text, answer, rule.topic) if rule and answer else None
+
+    def _pair(self, text: str) -> Line | None:
+        """The nearest written everyday line, when it is as near as smalltalk.toml asks."""
+        if self.smalltalk.pairs >= 1 or not self.lines:
+            return None
+        cosine = self.vectors @ self.encoder.encode([text])[0]  # [N]
+        best = int(cosine.argmax())
+        line = self.lines[best]
+        near = cosine[best] >= self.smalltalk.pairs and line.topic not in self.answering
+        return line if near else None
 
     def _sure(self, text: str) -> tuple[Line, float] | None:
         found = self.nearest(text)
@@ -157,20 +178,23 @@ class Lines:
         return self.lines[best], float(cosine[best])
 
 
-def about_user(text: str) -> bool:
-    """True when the turn says "I" or "my" and never "you", or is a quiz ("이름 뭐게?")."""
-    words = set(re.findall(r"\w+", text))
-    mine = bool(words & USER_WORDS) or MINE.search(text) is not None
-    return mine and not words & HER_WORDS
-
-
-def load_lines(persona_dir: Path, encoder: Encoder) -> Lines:
+def load_lines(persona_dir: Path, encoder: Encoder, smalltalk: bool = False) -> Lines:
     """Read persona_dir/lines; embeddings are kept under home()/models by content.
 
+    With `smalltalk` everyday turns are answered by rule too, which a small model needs.
     Raises CheckpointError, naming file and line, when a row cannot be read.
     """
-    lines, answering, always = read_folder(persona_dir / "lines")
-    return Lines(lines, encoder, answering, always, cached_vectors(lines, encoder))
+    folder = persona_dir / "lines"
+    lines, answering, always = read_folder(folder)
+    return Lines(
+        lines,
+        encoder,
+        answering,
+        always,
+        cached_vectors(lines, encoder),
+        read_table(folder / "asked.toml"),
+        read_table(folder / "smalltalk.toml") if smalltalk else None,
+    )
 
 
 def read_folder(folder: Path) -> tuple[list[Line], set[str], dict[str, re.Pattern[str]]]:

@@ -54,7 +54,8 @@ def load_models(
 ) -> Models:
     """With `llm_only` she has no written lines to answer from: all words are the model's."""
     pack, words = load_persona(persona), load_encoder(encoder)
-    lines = Lines([], words) if llm_only else load_lines(pack.folder, words)
+    small = engine.startswith("embedded")  # as load_companion decides it
+    lines = Lines([], words) if llm_only else load_lines(pack.folder, words, smalltalk=small)
     return Models(pack, load_engine(engine, progress=progress), words, lines, load_face())
 
 
