@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from typer.testing import CliRunner
 
 from benchmarks.training import FrozenWeights, GraphKept, random_faces
+from ohlora.cli.train import app as train_commands
 from ohlora.errors import BadInput
 from ohlora.models.discriminator import Discriminator, DiscriminatorConfig
 from ohlora.models.generator_config import GeneratorConfig
@@ -22,7 +26,7 @@ from ohlora.training.augment import augment
 from ohlora.training.finetune_v1 import TRAIN_LOG, FineTune, FineTuneConfig, start_from
 from ohlora.training.finetune_v4 import FineTuneV4
 from ohlora.training.loop import LoopConfig, Run, train
-from ohlora.training.presets import PRESETS
+from ohlora.training.presets import ALL_SCORES, PRESETS
 from ohlora.training.stylegan_base import BaseConfig, StyleganBase
 
 CHANNELS = (16, 12, 8)  # 4, 8, 16 px
@@ -229,3 +233,47 @@ def test_the_blur_has_exact_gradients_of_first_and_second_order() -> None:
     with torch.no_grad():
         plain = blur(x)
     torch.testing.assert_close(blur(x).detach(), plain)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> list[str]:
+    """Options for eight pictures of 16 pixels with v1's seven scores."""
+    folder, rng = tmp_path / "filtered", np.random.default_rng(0)
+    folder.mkdir()
+    lines = ["," + ",".join(["img_no", *ALL_SCORES])]
+    for i in range(8):
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:06d}.png")
+        lines.append(",".join([str(i), str(i), *(f"{x:.4f}" for x in rng.standard_normal(7))]))
+    (tmp_path / "all_scores.csv").write_text("\n".join(lines) + "\n")
+    rest = "--batch 4 --threads 1 --device cpu --sample-every 0".split()
+    return ["--images", str(folder), "--table", str(tmp_path / "all_scores.csv"), *rest]
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(train_commands, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
+
+
+def test_the_commands_go_from_nothing_to_v1_and_v4(tmp_path: Path, published: list[str]) -> None:
+    base = tmp_path / "base"
+    assert run("base", base, "--size", "16", "--width", "8", "--steps", "1", *published) == str(
+        base
+    )
+    run("v1", tmp_path / "v1", "--start", base, "--epochs", "1", "--preset", "faithful", *published)
+    assert (tmp_path / "v1" / "stylegan_dis_fine_tuned_v1.safetensors").is_file()
+    gen = tmp_path / "v1" / "stylegan_gen_fine_tuned_v1.safetensors"
+    critic = gen.with_name("stylegan_dis_fine_tuned_v1.safetensors")
+    start = ("--start", gen, "--start-discriminator", critic)
+    run("v4", tmp_path / "v4", *start, "--steps", 1, "--format", "pth", *published)
+    state = torch.load(tmp_path / "v4" / "stylegan_gen_fine_tuned_v4.pth", weights_only=True)
+    assert state["mapping.label_weight"].shape == (3, 16)
+    with pytest.raises(BadInput, match="no preset 'v9'"):
+        run("v1", tmp_path / "x", "--start", base, "--preset", "v9", *published)
+    with pytest.raises(BadInput, match="Give --data"):
+        run("v1", tmp_path / "x", "--start", base)
+    with pytest.raises(BadInput, match="not 17"):
+        run("base", tmp_path / "x", "--size", "17", *published)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ohlora.cli import train_cnn, train_domain
+from ohlora.cli import train_cnn, train_domain, train_face
 from ohlora.cli.output import say
 from ohlora.errors import BadInput, CheckpointError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Train her language model or sentence encoder.")
 train_cnn.mount(app)
 train_domain.mount(app)
+train_face.mount(app)
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Made, or gone on with.")]
 

@@ -8,7 +8,7 @@ are averaged. Neither computes what the trained layers do not need:
              the pixels and back) only the way to the trained layers
     G step   gradients reach w through the frozen nets, no frozen weight gets one
 
-Files in the run folder, after every epoch: stylegan_{gen,dis}_fine_tuned_v1.safetensors (keys and
+Files in the run folder, after every epoch and at the end: stylegan_{gen,dis}_fine_tuned_v1.safetensors (keys and
 shapes as published; of the generator the averaged one where there is) and train_log.csv.
 """
 
@@ -71,7 +71,7 @@ FAITHFUL = replace(DEFAULT, lr_period=None)  # schedulers were made and never st
 class FineTune:
     """Recipe (loop.py) of FineTune-v1 and v4."""
 
-    averaged = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
 
     def __init__(
         self, generator: Generator, discriminator: Discriminator, config: FineTuneConfig
@@ -143,7 +143,7 @@ class FineTune:
         for scheduler in self.schedulers.values():
             scheduler.step()
         self.epoch_start = run.step
-        self.publish(run)
+        self.finish(run)
         return {name: s.get_last_lr()[0] for name, s in self.schedulers.items()}
 
     def samples(self, run: Run) -> NDArray[np.uint8]:
@@ -155,7 +155,7 @@ class FineTune:
     def load_extra_state(self, state: dict[str, Any]) -> None:
         self.epoch_start, self.table = state["epoch_start"], state["table"]
 
-    def publish(self, run: Run) -> None:
+    def finish(self, run: Run) -> None:
         """Write both nets and train_log.csv under their published names. Raises StoreError."""
         if run.main:
             nets = {"gen": run.averaged.get("generator", self.generator), "dis": self.discriminator}

@@ -80,7 +80,8 @@ class LoopConfig:
 
 class Recipe(Protocol):
     """What is trained, and how. Optional attributes: `frozen` (dict of networks only moved to the
-    device), `config` (a dataclass; a run with another one is refused)."""
+    device), `config` (a dataclass; a run with another one is refused), `finish(run)` (called when
+    training is done)."""
 
     modules: dict[str, nn.Module]  # saved and restored; those of `frozen` are not
     optimizers: dict[str, Optimizer]
@@ -289,6 +290,8 @@ def train(recipe: Recipe, data: Data, config: LoopConfig, run_dir: Path) -> Path
                 folder.picture(run.step, draw_samples(recipe, run))
             if saves:
                 folder.save(run.step, run.state)
+    if finish := getattr(recipe, "finish", None):
+        finish(run)
     folder.export(recipe.modules, run.averaged)
     run.accelerator.wait_for_everyone()
     return run_dir

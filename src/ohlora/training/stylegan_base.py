@@ -51,7 +51,7 @@ class StyleganBase:
     """Recipe (loop.py). Each step updates the discriminator, then the generator."""
 
     schedulers: dict[str, torch.optim.lr_scheduler.LRScheduler] = {}
-    averaged = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
 
     def __init__(self, config: BaseConfig) -> None:
         self.config = config
