@@ -25,7 +25,7 @@ from ohlora.expression import v1_expression
 from ohlora.llm import Sampling
 from ohlora.memory.v1_file import export_file, v1_choose
 from ohlora.persona import load_persona
-from published.stand_in import ASK, PLAN, TAG
+from published.stand_in import ASK, HELLO, PLAN, TAG
 
 GROUP = ("stylegan-v3-generator", "z-vector", "llm-adapter", "sbert", "polyglot-ko-1.3b")
 
@@ -43,6 +43,7 @@ def test_import_then_chat_answers_remembers_and_draws_her_face(
     )
     picture = tmp_path / "ohlora.png"
     talk = ("chat", "--persona", "ohlora-v1", "--once")
+    assert ohlora(*talk, HELLO).stdout == " 안녕! 반가워! \n"
     first = ohlora(*talk, PLAN, "--picture", str(picture))
     assert first.exit_code == 0, first.stderr
     assert first.stdout == "  오! 재밌게 놀아! \n"  # v1 does not trim

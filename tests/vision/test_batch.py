@@ -36,6 +36,8 @@ def album(tmp_path: Path) -> Path:
     portrait(folder / "000004.png", ground="lime")
     portrait(folder / "big.png", size=(200, 120))
     Image.open(folder / "000001.png").convert("L").save(folder / "grey.png")
+    deep = np.asarray(Image.open(folder / "grey.png")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "deep.png")
     Image.new("RGB", (8, 8), "red").save(folder / "tiny.png")
     data = (folder / "000001.png").read_bytes()
     (folder / "cut.png").write_bytes(data[: len(data) // 2])
@@ -53,6 +55,7 @@ EXPECTED = {
     "000004.png": "ok",
     "big.png": "ok",
     "cut.png": "damaged",
+    "deep.png": "no-face",
     "grey.png": "no-face",
     "letter.txt": "not-an-image",
     "print.jpg": "ok",
@@ -72,7 +75,7 @@ def test_every_file_of_a_folder_gets_a_row_that_says_what_it_is(
     counts = run(find_images([str(album)]), Score(fake_parser()), results, batch_size=3)
     rows = by_name(results.rows)
     assert {name: row["status"] for name, row in rows.items()} == EXPECTED
-    assert counts == {"ok": 6, "no-face": 2, "damaged": 1, "not-an-image": 1, "too-small": 1}
+    assert counts == {"ok": 6, "no-face": 3, "damaged": 1, "not-an-image": 1, "too-small": 1}
     for name, row in rows.items():
         measured = [row[column] is not None for column in SCORE_COLUMNS]
         assert all(measured) if EXPECTED[name] == "ok" else not any(measured), name
@@ -82,6 +85,8 @@ def test_every_file_of_a_folder_gets_a_row_that_says_what_it_is(
     assert rows["000004.png"]["hair_color_score"] == 127.5
     assert "first of 2 frames" in rows["wave.webp"]["note"]
     assert rows["grey.png"]["note"] == "grey; no face found"
+    assert rows["deep.png"]["note"] == "16 bits per channel, read as 8; grey; no face found"
+    assert "CMYK" in rows["print.jpg"]["note"]
     assert rows["000001.png"]["img_no"] == 1 and rows["big.png"]["img_no"] is None
 
 
