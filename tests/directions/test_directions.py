@@ -12,7 +12,7 @@ import torch
 from directions.tiny import W, make, read_stripes
 from ohlora.directions.control import Directions, knob_limits, load, save
 from ohlora.directions.draw import Drawer, digest_of, plain
-from ohlora.directions.fit import FitConfig, Way, calibrate, fit, random_effects
+from ohlora.directions.fit import CalibratingDrawer, FitConfig, Way, calibrate, fit, random_effects
 from ohlora.directions.published import load_vectorfind
 from ohlora.errors import BadInput, CheckpointError, OhloraError, ShapeError
 from ohlora.models.protocol50 import LABELS50, judge
@@ -148,6 +148,20 @@ def test_the_published_files_move_up_what_their_vectors_move_down(tmp_path: Path
     (tmp_path / "pose_change_w_vector_hlh.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CheckpointError, match="pose_change"):
         load_vectorfind(tmp_path, "hlh")
+
+
+def test_a_drawer_calibrates_each_face_it_meets(
+    labelled: tuple[Directions, list[Way]], strangers: np.ndarray
+) -> None:
+    z, wishes = np.repeat(strangers[:2], 50, axis=0), np.tile(LABELS50, (2, 1))
+    errors = []
+    for draw in (
+        Drawer(make(3), labelled[0]),
+        CalibratingDrawer(make(3), labelled[0], read_stripes, probes=16),
+        CalibratingDrawer(make(3), labelled[0], lambda x: np.full((len(x), 3), np.nan), probes=4),
+    ):
+        errors.append(np.abs(read_stripes(draw(z, wishes)) - wishes).mean())
+    assert errors[1] < 0.8 * errors[0] and errors[2] == errors[0]
 
 
 def test_faults_are_one_clear_sentence(

@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 from evaluation.paper_faces import SIZE, W, deaf, obedient, paper_face, paper_parser, paper_scorer
 from face.small import make_weights
 from ohlora.cli.eval import app
+from ohlora.directions.control import save
+from ohlora.directions.draw import plain
 from ohlora.directions.scorer import PartScorer, load_scorer, read_statistics
 from ohlora.errors import BadInput, CheckpointError, OhloraError
 from ohlora.evaluation import face_run
 from ohlora.evaluation.face import Faces, load_domain, measure_faces, summarise
 from ohlora.evaluation.face_pictures import contact_sheet, worst_faces
+from ohlora.evaluation.face_run import FaceSetting
 from ohlora.evaluation.report import Report
 from ohlora.models.protocol50 import LABELS50
 
@@ -179,6 +182,15 @@ def test_the_command_says_what_it_lacks(tmp_path: Path) -> None:
             assert isinstance(error, CheckpointError), error
             continue
         assert isinstance(error, kind) and words in error.en and error.ko != error.en, error
+
+
+def test_directions_of_one_face_do_not_judge_random_ones(tmp_path: Path) -> None:
+    save_file(make_weights(label_dim=3).state, tmp_path / "g.safetensors")
+    save(tmp_path / "her.safetensors", replace(plain(), z=np.ones(16)))
+    setting = FaceSetting(tmp_path / "g.safetensors", tmp_path, domain=tmp_path,
+                          directions=tmp_path / "her.safetensors")  # fmt: skip
+    with pytest.raises(BadInput, match="calibrated for one face"):
+        face_run.run(setting, None, lambda what, fraction: None)
 
 
 def test_statistics_are_read_from_both_kinds_of_file(tmp_path: Path) -> None:

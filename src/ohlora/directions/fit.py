@@ -316,7 +316,8 @@ def calibrate(
 class CalibratingDrawer:
     """A Drawer that measures a few pictures of every face before it draws it.
 
-    Costs `probes` drawn and scored pictures a face, once.
+    Costs `probes` drawn and scored pictures a face, once. A face whose pictures give too few
+    scores is drawn as the average one.
     """
 
     def __init__(
@@ -327,7 +328,7 @@ class CalibratingDrawer:
         self._own: dict[bytes, Directions] = {}
 
     def __call__(self, z: Array, wish: Array) -> NDArray[np.uint8]:
-        """As Drawer. Raises BadInput for a face whose pictures cannot be measured."""
+        """As Drawer."""
         knobs = np.concatenate([
             self.own(face).knobs(one) for face, one in zip(z, wish[:, None], strict=True)
         ])  # fmt: skip
@@ -337,9 +338,12 @@ class CalibratingDrawer:
         """The directions of one face."""
         key = z.tobytes()
         if key not in self._own:
-            self._own[key] = calibrate(
-                self.drawer.generator, self.score, self.drawer.directions, z, self.probes
-            )
+            anyone = self.drawer.directions
+            try:
+                own = calibrate(self.drawer.generator, self.score, anyone, z, self.probes)
+            except BadInput:
+                own = anyone
+            self._own[key] = own
         return self._own[key]
 
 

@@ -4,6 +4,7 @@
     chat.py      100 everyday turns and 200 that test her boundaries
     memory.py    talks over several days, then questions about them
     encoder.py   sentence similarity against human scores
+    face.py      does her face obey: random faces x 50 labels (face_*.py: numbers, looks, pictures)
     report.py    results as JSON, one HTML page and a section for the model card
 
 Every turn goes through the real Companion (talk.py) with an empty data folder and a fixed clock,

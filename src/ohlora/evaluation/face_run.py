@@ -82,6 +82,13 @@ def run(setting: FaceSetting, out: Path | None, progress: Progress) -> Report:
     width = weights.config.w_dim
     her = None if setting.z is None else load_z(setting.z.expanduser(), width).astype(np.float64)
     steer = None if setting.directions is None else control.load(setting.directions.expanduser())
+    if steer is not None and steer.z is not None:
+        raise BadInput(
+            "These directions were calibrated for one face, and random faces are judged here: give "
+            "the file of `ohlora face directions`; --probes calibrates each face.",
+            "한 얼굴에 맞춘 방향 파일이에요. 여기서는 무작위 얼굴을 재니 "
+            "`ohlora face directions`의 파일을 주세요. --probes로 얼굴마다 맞출 수 있어요.",
+        )
     net = from_weights(weights, setting.device)
     drawer = Drawer(net, steer)
     pipeline, name = load_face_parser(setting.parser.expanduser(), setting.mtcnn)
