@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ohlora.errors import StoreError
 from ohlora.vision.batch import run
 from ohlora.vision.images import Picture, find_images
 from ohlora.vision.overlay import COLOURS, overlay
@@ -127,6 +130,26 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(album: Path, tmp_path: Path
     run(paths, Score(parser), again, batch_size=2)
     assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert sum(parser.mtcnn.batches) < len(EXPECTED) - already + 1
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_was_measured(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, real, calls = find_images([str(album)]), os.fsync, iter([True])
+
+    def full(handle: int) -> None:
+        if not next(calls, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device.*rows so far are kept"):
+        run(paths, Score(fake_parser()), Results(tmp_path / "t.csv", SCORED, {}), batch_size=3)
+    assert not (tmp_path / "t.csv").exists()
+    monkeypatch.setattr(os, "fsync", real)
+    results = Results(tmp_path / "t.csv", SCORED, {})
+    assert len(results.done) >= 3
+    assert run(paths, Score(fake_parser()), results).total() == len(paths)
 
 
 def test_rows_that_are_done_are_not_looked_at_again(album: Path, tmp_path: Path) -> None:
