@@ -26,12 +26,15 @@ def domain(
         int | None, typer.Option(min=1, help="Stop earlier than the schedule's end.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 8,
-    lr: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 2e-3,
+    lr: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-2,
     critic: Annotated[float, typer.Option(min=0, help="Weight of the adversarial loss.")] = 0.0,
     coarse: Annotated[bool, typer.Option(help="Begin at low resolutions.")] = True,
     start_from: Annotated[
         Path | None, typer.Option(help="A generator.safetensors, also of a lower resolution.")
     ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="A fifth faster; needs a C++ compiler.")
+    ] = False,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "bfloat16",
     save_every: Annotated[int, typer.Option(min=1, help="Steps.")] = 500,
     sample_every: Annotated[int, typer.Option(min=0, help="Steps; 0: never.")] = 500,
@@ -64,7 +67,7 @@ def domain(
             f"--channels에는 256,256,192,128,64,32 같은 숫자를 적어 주세요. 받은 값: {channels!r}",
         )
     config = DomainConfig(
-        channels=widths, steps=steps, lr=lr, critic=critic,
+        channels=widths, steps=steps, lr=lr, critic=critic, compile=compile,
         coarse=DomainConfig.coarse if coarse else (),
         start_from=str(start_from) if start_from else None,
     )  # fmt: skip

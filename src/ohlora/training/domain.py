@@ -16,7 +16,7 @@ that averages lose.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from ohlora.synth.near import CODE_SIZE, code_of, everyday
 from ohlora.training.face_data import Batch, FaceData, LabelScale, read_manifest
 from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.training.losses import discriminator_loss, generator_loss, r1_penalty
+from ohlora.training.muon import Muon
 
 COLUMNS = ("eyes", "mouth", "score_pose")  # measured; mask-fine where there is a finer measure
 SCORES = ("score_eyes", "score_mouth", "score_pose")  # what the v2 rules give for them
@@ -121,15 +122,15 @@ class DomainConfig:
     channels: tuple[int, ...] = (256, 256, 192, 128, 64, 32)
     w_dim: int = 256
     steps: int = 8_000  # the schedules' length
-    lr: float = 2e-3
-    mapping_speed: float = 0.5  # of the mapping's dense layers, relative to the other layers
-    betas: tuple[float, float] = (0.9, 0.99)
+    lr: float = 1e-2
+    mapping_speed: float = 1.0  # of the mapping's dense layers, relative to the other layers
     coarse: tuple[tuple[float, float], ...] = ((0.08, 2.0), (0.3, 1.0))  # until share, lod
     face_weight: float = 6.0
     critic: float = 0.0  # weight of the adversarial loss; 0: no critic
     critic_lr: float = 1e-3
     r1_gamma: float = 2.0
     start_from: str | None = None  # a generator.safetensors to go on with
+    compile: bool = False  # full resolution through torch.compile: faster, needs a C++ compiler
 
     @property
     def generator(self) -> GeneratorConfig:
@@ -142,13 +143,19 @@ class DomainRecipe:
     def __init__(self, config: DomainConfig, domain: Domain) -> None:
         self.config, self.domain = config, domain
         self.generator = Generator(config.generator).train()
+        with torch.no_grad():  # let the mapping see the code, not the numbers that mean nothing
+            self.generator.mapping.dense0.weight[:, :CODE_SIZE] *= 2
+            self.generator.mapping.dense0.weight[:, CODE_SIZE : config.w_dim] = 0
         if config.start_from:
             self.generator.load_state_dict(fitting(Path(config.start_from), self.generator))
+        self.synthesis = self.generator.synthesis
+        if config.compile:
+            self.synthesis = torch.compile(self.synthesis)
         self.modules: dict[str, nn.Module] = {"generator": self.generator}
+        matrices, rest = by_kind(self.generator, config.mapping_speed)
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "generator": torch.optim.Adam(
-                by_speed(self.generator, config.mapping_speed), config.lr, config.betas, fused=True
-            )
+            "matrices": Muon(matrices, config.lr),
+            "rest": torch.optim.Adam(rest, config.lr, (0.9, 0.99), fused=True),
         }
         if config.critic:
             self.critic = Discriminator(
@@ -160,20 +167,19 @@ class DomainRecipe:
             )
         self.schedulers: dict[str, Any] = {}
         self.averaged = ("generator",)
+        self.lod = 0.0
 
     def step(self, batch: DomainBatch, run: Run) -> dict[str, float | Tensor]:
         config, share = self.config, min(1.0, run.step / self.config.steps)
-        for name, peak in (("generator", config.lr), ("critic", config.critic_lr)):
-            for group in self.optimizers[name].param_groups if name in self.optimizers else ():
-                group["lr"] = (
-                    peak
-                    * group.get("speed", 1.0)
-                    * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-                )
-        lod = next((lod for until, lod in config.coarse if share < until), 0.0)
+        speed = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
+        for name, optimizer in self.optimizers.items():
+            peak = config.critic_lr if name == "critic" else config.lr
+            for group in optimizer.param_groups:
+                group["lr"] = peak * speed * group.get("speed", 1.0)
+        lod = self.lod = next((lod for until, lod in config.coarse if share < until), 0.0)
         z, label = latent(batch.codes, config.w_dim), batch.faces.labels
         real, weight = targets(batch.faces, lod, config.face_weight)
-        fake = draw(self.generator, z, label, lod)
+        fake = draw(self.generator, z, label, lod, self.synthesis if not lod else None)
         loss = picture_loss(fake, real, weight)
         row: dict[str, float | Tensor] = {"loss": loss.detach(), "lod": lod}
         if config.critic:
@@ -182,7 +188,8 @@ class DomainRecipe:
             loss = loss + config.critic * generator_loss(self.critic(fake, label).float())
             self.critic.requires_grad_(True)
         run.backward(loss)
-        run.update("generator")
+        run.update("matrices")
+        run.update("rest")
         return row
 
     def criticise(self, fake: Tensor, real: Tensor, label: Tensor, run: Run) -> dict[str, Tensor]:
@@ -202,8 +209,9 @@ class DomainRecipe:
         generator = run.averaged.get("generator", self.generator)
         with torch.no_grad(), run.autocast():
             fake = draw(generator, latent(batch.codes, self.config.w_dim, still=True),
-                        batch.faces.labels, 0.0)  # fmt: skip
-        error = (fake.float().clamp(-1, 1) - batch.faces.pixels()).square().mean((1, 2, 3)) / 4
+                        batch.faces.labels, self.lod)  # fmt: skip
+        real, _ = targets(batch.faces, self.lod, 1.0)
+        error = (fake.float().clamp(-1, 1) - real).square().mean((1, 2, 3)) / 4
         decibels = -10 * error.log10()
         return {"held_psnr": float(decibels.mean()), "held_psnr_worst": float(decibels.min())}
 
@@ -213,9 +221,11 @@ class DomainRecipe:
         batch = self.domain.held.take(rows[:16])
         generator = run.averaged.get("generator", self.generator)
         fake = draw(generator, latent(batch.codes, self.config.w_dim, still=True),
-                    batch.faces.labels, 0.0)  # fmt: skip
-        drawn = ((fake.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        truth = batch.faces.images
+                    batch.faces.labels, self.lod)  # fmt: skip
+        real, _ = targets(batch.faces, self.lod, 1.0)
+        truth, drawn = (
+            ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8) for x in (real, fake)
+        )
         strips = [
             torch.cat(list(part[i : i + 8]), 2) for i in (0, 8) for part in (truth, drawn)
             if len(part[i : i + 8]) == 8
@@ -229,13 +239,25 @@ class DomainRecipe:
         """Nothing beyond the networks."""
 
 
-def by_speed(generator: Generator, mapping_speed: float) -> list[dict[str, Any]]:
-    """Parameter groups. StyleGAN's mapping is stored 100 times larger so that it learns 100 times
-    slower, which keeps a game of two networks stable; with a teacher it would only be late."""
-    dense = [p for name, p in generator.mapping.named_parameters() if name.startswith("dense")]
-    slow = {id(p) for p in dense}
-    rest = [p for p in generator.parameters() if id(p) not in slow]
-    return [{"params": rest}, {"params": dense, "speed": mapping_speed / MAPPING_LR}]
+def by_kind(
+    generator: Generator, mapping_speed: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Parameter groups for Muon (weights that are matrices or kernels) and for Adam (the rest).
+
+    StyleGAN's mapping is stored 100 times larger so that it learns 100 times slower, which keeps a
+    game of two networks stable; with a teacher it would only be late.
+    """
+    dense, other, rest = [], [], []
+    for name, p in generator.named_parameters():
+        if name.startswith("mapping.dense") and p.ndim == 2:
+            dense.append(p)
+        elif name.endswith("weight") and p.ndim > 1 and p.shape[0] > 3:
+            other.append(p)
+        else:
+            rest.append(p)
+    return [{"params": other}, {"params": dense, "speed": mapping_speed / MAPPING_LR}], [
+        {"params": rest}
+    ]
 
 
 def latent(codes: Tensor, width: int, still: bool = False) -> Tensor:
@@ -245,10 +267,14 @@ def latent(codes: Tensor, width: int, still: bool = False) -> Tensor:
     return torch.cat([codes, rest.to(codes)], dim=1)
 
 
-def draw(generator: Generator, z: Tensor, label: Tensor, lod: float) -> Tensor:
-    """float [B, 3, R >> lod, R >> lod]"""
+def draw(
+    generator: Generator, z: Tensor, label: Tensor, lod: float,
+    synthesis: Callable[..., tuple[Tensor, list[Tensor]]] | None = None,
+) -> Tensor:  # fmt: skip
+    """float [B, 3, R >> lod, R >> lod]; synthesis: the generator's own, compiled."""
     w = generator.mapping(z, label)[0]
-    image, _ = generator.synthesis(generator.truncation(w, 1.0, 0), lod=lod)
+    wp = generator.truncation(w, 1.0, 0)
+    image, _ = (synthesis or generator.synthesis)(wp, lod=lod)
     step = 1 << int(lod)
     return image[..., ::step, ::step]
 
