@@ -245,18 +245,19 @@ def train_folds(data: FaceData, config: CnnConfig, loop: LoopConfig, out: Path) 
                 f"폴드 {number}에서 학습할 그림 {len(learned)}장의 {config.kind}이(가) 모두 "
                 f"{only}이에요. 다른 쪽도 라벨을 붙여 주세요.",
             )
-        recipes = []
+        kept: FoldRecipe | None = None
         for attempt in count():
             seed = loop.seed + 1000 * attempt + number
             recipe = FoldRecipe(config, checked, seed)
             run_dir = out / "runs" / f"{config.kind}_fold_{number}_try_{attempt}"
             train(recipe, learned, replace(loop, seed=seed), run_dir)
-            recipes.append(recipe)
             rows.append(tried(number, recipe))
             write_table(out / "log" / f"train_log_{config.kind}.csv", TRIED, rows, numbered=True)
-            if min(recipe.losses, default=np.inf) <= config.goal or attempt == config.retries:
+            if kept is None or min(recipe.losses) < min(kept.losses):
+                kept = recipe
+            if min(recipe.losses) <= config.goal or attempt == config.retries:
                 break
-        folds.append(keep(number, recipes, out))
+        folds.append(keep(number, attempt + 1, kept, out))
     return folds
 
 
@@ -277,9 +278,8 @@ def tried(number: int, recipe: FoldRecipe) -> Row:
     }
 
 
-def keep(number: int, recipes: list[FoldRecipe], out: Path) -> Fold:
+def keep(number: int, tries: int, recipe: FoldRecipe, out: Path) -> Fold:
     """Write the net and the log of the best try. Raises TrainingError when it is not the same."""
-    recipe = min(recipes, key=lambda one: min(one.losses))
     config, loss = recipe.config, min(recipe.losses)
     again = measures(
         probabilities(recipe.best.eval(), recipe.checked),
@@ -297,7 +297,7 @@ def keep(number: int, recipes: list[FoldRecipe], out: Path) -> Fold:
     write_whole(out / "models" / name, state_bytes(recipe.best))
     write_table(out / "log" / f"epoch_detail_{config.kind}_{number}.csv", EPOCH, recipe.rows)
     good = loss <= config.goal
-    return Fold(number, len(recipes), loss, good, recipe.best.eval(), recipe.net.eval())
+    return Fold(number, tries, loss, good, recipe.best.eval(), recipe.net.eval())
 
 
 def state_bytes(net: nn.Module) -> bytes:
