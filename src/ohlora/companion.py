@@ -32,7 +32,7 @@ from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Progress, Sampling
 from ohlora.memory.dates import system_clock
-from ohlora.memory.extract import Fact, Forget, extract
+from ohlora.memory.extract import Fact, Finding, extract
 from ohlora.memory.findings import apply
 from ohlora.memory.recall import Recall, Recalled
 from ohlora.memory.store import Store, open_store
@@ -145,9 +145,12 @@ class Companion:
         started, now = time.perf_counter(), self.clock()
         seed = zlib.crc32(response_id.encode())
         line = self._line(text, seed)
-        told = self._told(text, now)
-        # A line of hers speaks of herself, or helps in danger: no memory of the user is used.
-        recalled = [] if line else self._recall(text, told)
+        told = self._told(text, now, self._said_before(session_id, asked))
+        recalled = self._recall(text, told)
+        if line and not (recalled and recalled[0].asked and self.lines.due(text) is None):
+            recalled = []  # a line speaks of herself, or helps in danger: not of the user
+        else:
+            line = None  # what the user asks of themselves comes before her own life
         # Kept before she answers: what was told outlives a reply that fails, or the process.
         kept = apply(self.store, told, now, source_message_id=asked)
         for found in recalled:
@@ -295,7 +298,7 @@ class Companion:
         said = {text for role, text in prompt.history if role == "assistant"}
         return self.lines.chat(prompt.user, seed, said)
 
-    def _recall(self, text: str, told: Sequence[Fact | Forget]) -> Sequence[Recalled]:
+    def _recall(self, text: str, told: Sequence[Finding]) -> Sequence[Recalled]:
         if self.mode == "v1":
             return self.recall.best(text, k=1, threshold=V1_THRESHOLD, by_day=False)
         # What this message itself tells needs no older memory of the same kind beside it.
@@ -306,9 +309,13 @@ class Companion:
         messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
         return tuple((message.role, message.text) for message in messages if message.text)
 
-    def _told(self, text: str, now: datetime) -> list[Fact | Forget]:
+    def _said_before(self, session_id: str, asked: int) -> str:
+        messages, _ = self.store.sessions.messages(session_id, before=asked, limit=2)
+        return next((message.text for message in messages if message.role == "user"), "")
+
+    def _told(self, text: str, now: datetime, before: str) -> list[Finding]:
         """What the user's message tells. v1 reads her answer's tags instead, as published."""
-        return [] if self.mode == "v1" else extract(text, now)
+        return [] if self.mode == "v1" else extract(text, now, before)
 
 
 def again(sampling: Sampling, trial: int) -> Sampling:

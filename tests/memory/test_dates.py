@@ -121,7 +121,7 @@ def test_plans_end_with_their_day_and_facts_do_not() -> None:
     weekend = When(date(2026, 11, 28), "weekend")
     assert expiry("일정", tomorrow, TUESDAY) == datetime(2026, 11, 26, tzinfo=KST)
     assert expiry("일정", weekend, TUESDAY) == datetime(2026, 11, 30, tzinfo=KST)
-    assert expiry("상태", None, TUESDAY) == TUESDAY + timedelta(days=1)
+    assert expiry("상태", None, TUESDAY) == TUESDAY + timedelta(days=3)
     assert expiry("지금 있는 곳", None, TUESDAY) == datetime(2026, 11, 25, tzinfo=KST)
     assert expiry("날씨", When(TODAY), TUESDAY) == datetime(2026, 11, 25, tzinfo=KST)
     assert expiry("좋아하는 가수", None, TUESDAY) is None

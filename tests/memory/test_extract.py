@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memory.fakes import TUESDAY
-from ohlora.memory.extract import Fact, Forget, extract
+from ohlora.memory.extract import Amend, Fact, Finding, Forget, extract
 
 HERE = Path(__file__).parent
 
@@ -29,7 +29,9 @@ def told(said: str) -> frozenset[str]:
     return frozenset(shown(one) for one in extract(said, TUESDAY) if isinstance(one, Fact))
 
 
-def shown(fact: Fact | Forget) -> str:
+def shown(fact: Finding) -> str:
+    if isinstance(fact, Amend):
+        return f"amend> {fact.thing}: {fact.old or 'hour'} -> {fact.new}"
     if isinstance(fact, Forget):
         return f"forget> {'the last' if fact.last else fact.key or 'any'}: {fact.value or 'all'}"
     whose = "other>" if fact.subject == "other" else ""

@@ -89,8 +89,12 @@ def test_memories_expire_but_are_not_lost(store: Store, clock: Clock) -> None:
     store.memories.remember("내일 일정", "카페 가기")
     store.memories.remember("좋아하는 가수", "아이유")
     clock.forward(hours=25)
-    assert texts(store) == ["[좋아하는 가수: 아이유]", "[오늘 일정: 카페 가기]"]
-    clock.forward(days=1)
+    assert texts(store) == [
+        "[좋아하는 가수: 아이유]",
+        "[오늘 일정: 카페 가기]",
+        "[상태: 피곤함]",
+    ]
+    clock.forward(days=2)
     assert texts(store) == ["[좋아하는 가수: 아이유]"]
     assert len(store.memories.all(include_deleted=True)) == 3
     again, action = store.memories.remember("상태", "배고픔")

@@ -109,7 +109,7 @@ TIME = re.compile(
     | (?P<turn>이번|다음|지난|저번|담)\ ?(?P<tday>[{WEEKDAYS}])(?:요일|욜)
     | (?P<bday>[{WEEKDAYS}])(?:요일|욜)(?!마다)
     | (?P<end>주말)(?!마다|농장|부부)
-    | (?P<moon>이번|다음|지난|저번|담)\ ?달
+    | (?P<moon>이번|다음|지난|저번|담)\ ?달(?:\ ?(?P<moonday>[12]\d|3[01]|[1-9])일)?
     | (?:(?P<myear>20\d\d)년\ ?)?(?P<onlymonth>1[0-2]|[1-9])월
           (?=\ ?(?:달|중|말|초|쯤)?에(?:\s|$)|\ (?:일정|한\ 일|날씨))
     | (?P<onlyday>[12]\d|3[01]|[1-9])일(?=에(?:\s|는|도|$)|날|\ 날)
@@ -118,6 +118,7 @@ TIME = re.compile(
     )""",
     re.VERBOSE,
 )
+STATE_KEPT = timedelta(days=3)  # "어제 아프다더니 괜찮아?"
 PAST_KEPT = timedelta(days=30)  # what was done on a day gone by
 NEAR_DAYS, NEAR_MONTHS = 180, 5  # within half a year a date needs no year
 SCAN_CHARACTERS = 2_000  # a time word further on is not looked for
@@ -170,6 +171,8 @@ def _resolve(match: re.Match[str], today: date, look: Look) -> When:
         return When(monday + timedelta(days=5 - 7 * (past and today.weekday() < 5)), "weekend")
     if "moon" in found:
         months = today.year * 12 + today.month - 1 + WEEKS[found["moon"]]
+        if "moonday" in found:
+            return When(date(months // 12, months % 12 + 1, int(found["moonday"])))
         return When(date(months // 12, months % 12 + 1, 1), "month")
     if "onlymonth" in found:
         month, year = int(found["onlymonth"]), int(found.get("myear", today.year))
@@ -255,10 +258,10 @@ def _written(day: date, today: date) -> str:
 def expiry(key: str, when: When | None, now: datetime) -> datetime | None:
     """When a memory with this key (time word split off) stops being true; None: it lasts."""
     if when is not None:
-        told_later = when.last < now.date()  # "어제 한 일"
+        told_later = key.endswith("한 일") or when.last < now.date()
         return _midnight_after(now.date() + PAST_KEPT if told_later else when.last, now)
     if key in ("상태", "기분", "컨디션"):
-        return now + timedelta(days=1)
+        return now + STATE_KEPT
     if key.startswith("지금") or key == "날씨":
         return _midnight_after(now.date(), now)
     return None

@@ -10,12 +10,13 @@ already, or was not there to forget, is not in the result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ohlora.memory.dates import split_key
-from ohlora.memory.extract import Fact, Forget
+from ohlora.memory.dates import mentions, split_key, spoken
+from ohlora.memory.extract import Amend, Finding, Forget
 from ohlora.memory.memories import Memories
 from ohlora.memory.records import MemoryRecord
 from ohlora.memory.sessions import instant
@@ -31,7 +32,7 @@ ENDINGS = frozenset("을 를 이 가 은 는 에 도 랑 이랑 하고 로 으�
 
 def apply(
     store: Store,
-    findings: Sequence[Fact | Forget],
+    findings: Sequence[Finding],
     now: datetime,
     source_message_id: int | None = None,
 ) -> list[tuple[Action, MemoryRecord]]:
@@ -41,7 +42,13 @@ def apply(
     with store.db.write():
         for finding in findings:
             if isinstance(finding, Forget):
-                done += _forget(memories, finding, now)
+                gone = list(_forget(memories, finding, now))
+                done += gone
+                if gone or finding.instead is None:
+                    continue
+                finding = finding.instead
+            if isinstance(finding, Amend):
+                done += _amend(memories, finding, now)
                 continue
             record, action = memories.remember(
                 finding.key,
@@ -101,6 +108,35 @@ def _holds(text: str, wanted: str | None) -> bool:
         )
         for one in wanted.split()
     )
+
+
+HOUR = re.compile(
+    r"(?:(?:오전|오후|아침|점심|저녁|밤|새벽)에?\s?)?\d{1,2}시(?:\s?반|\s?\d{1,2}분)?"
+)
+
+
+def _amend(
+    memories: Memories, amend: Amend, now: datetime
+) -> Iterator[tuple[Action, MemoryRecord]]:
+    """Replace a word, an hour or the day of the newest memory that has it."""
+    old_day = next(iter(mentions(amend.old, now.date(), "near")), None)
+    new_day = next(iter(mentions(amend.new, now.date())), None)
+    for record in memories.all():  # last changed first
+        if amend.thing and not any(_holds(record.value, word) for word in amend.thing.split()):
+            continue
+        key, value = record.key, record.value
+        if amend.old and amend.old in value:
+            value = value.replace(amend.old, amend.new)
+        elif old_day and new_day and record.when and record.when.touches(old_day.when):
+            key = f"{spoken(new_day.when, now.date())} {split_key(key, now.date())[0]}"
+        elif amend.old or record.when is None:
+            continue
+        elif HOUR.search(amend.new):
+            value = HOUR.sub(amend.new, value) if HOUR.search(value) else f"{amend.new} {value}"
+        else:
+            value = f"{amend.new}에서 {value}"
+        yield "updated", memories.edit(record.id, key, value)
+        return
 
 
 def _take_back(memories: Memories, now: datetime) -> Iterator[tuple[Action, MemoryRecord]]:

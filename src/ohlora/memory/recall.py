@@ -4,9 +4,9 @@ All vectors of one user and persona lie in one matrix; a turn encodes its prompt
 and leaves out what has expired or is about another day. The matrix follows the store's history, so
 a memory is encoded once and again only when its text changes ("내일 일정" becomes "오늘 일정").
 
-Two kinds of memory also come by their words, whatever the cosine: what the user cannot have or
-does not like ("땅콩 먹어도 될까?" -> [알레르기: 땅콩]), and a plan that is asked about ("시험
-언제라고 했지?" -> [내일 일정: 시험]).
+Words decide where vectors cannot (asking.py): a memory that is named or asked for comes whatever
+its cosine ("땅콩 먹어도 될까?" -> [알레르기: 땅콩], "나 어디 산다고 했지?" -> [사는 곳: 부산]), and
+one about another person or another thing does not come ("아빠 생일" -> not [엄마 생일: 5월 8일]).
 
     matrix   [N, D]   one unit vector per memory
     scores   [N]      cosine with the prompt
@@ -15,7 +15,6 @@ does not like ("땅콩 먹어도 될까?" -> [알레르기: 땅콩]), and a plan
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import StoreError
+from ohlora.memory.asking import Ask, Topic, ask, topic_of
 from ohlora.memory.dates import When, mentions, spoken
+from ohlora.memory.extract.topics import dated_year
 from ohlora.memory.records import MemoryRecord
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash
@@ -39,12 +40,15 @@ log = logging.getLogger(__name__)
 Vector = NDArray[np.float32]
 ENCODED_AT_ONCE = 1_024
 PROMPT_CHARACTERS = 2_000
+LOOKED_AT = 100  # rows, the nearest, whose words are compared with those of the message
+TOLD_MARGIN = 0.15  # cosine; "...라고 했지?" says that there is something to recall
 
 
 @dataclass(frozen=True)
 class Recalled:
     record: MemoryRecord
     score: float  # cosine, -1..1
+    asked: bool = False  # the message asks for just this, in its words
 
 
 class Recall:
@@ -75,7 +79,7 @@ class Recall:
         """
         now, days = self.store.clock(), list[When]()
         prompt = prompt[:PROMPT_CHARACTERS]
-        names = words_of(prompt) if by_day else Words()
+        asked = ask(prompt) if by_day else Ask()
         if by_day:
             prompt, days = name_days(prompt, now.date())
         with self._lock:
@@ -86,13 +90,13 @@ class Recall:
         floor = self.encoder.recall_threshold if threshold is None else threshold
         with self._lock:
             while True:
-                found = self._table.best(query, days, now, k, floor, names, without)
+                found = self._table.best(query, days, now, k, floor, asked, without)
                 # As the store has them now: a deleted conversation leaves no source behind.
                 ids = [one.record.id for one in found]
                 kept = {record.id: record for record in self.store.memories.some(ids)}
                 gone = [memory_id for memory_id in ids if memory_id not in kept]
                 if not gone:
-                    return [Recalled(kept[one.record.id], one.score) for one in found]
+                    return [replace(one, record=kept[one.record.id]) for one in found]
                 for memory_id in gone:
                     self._table.drop(memory_id)
 
@@ -153,7 +157,8 @@ class Table:
         self._first: NDArray[np.int32] = np.zeros(64, "i4")  # days since year 1; -1: of no day
         self._last: NDArray[np.int32] = np.zeros(64, "i4")
         self._rows: dict[int, int] = {}  # memory id -> row
-        self._named: dict[int, str] = {}  # row -> what its words may recall; see Words
+        self._topics: dict[int, Topic] = {}  # row -> what words may ask for it
+        self._index: dict[str, set[int]] = {}  # word -> rows whose topic has it
 
     def append(self, record: MemoryRecord, vector: Vector) -> None:
         row, when = len(self.records), record.when
@@ -169,15 +174,18 @@ class Table:
         self._first[row] = when.first.toordinal() if when else -1
         self._last[row] = when.last.toordinal() if when else -1
         self._rows[record.id] = row
-        if GUARDED.search(record.key) or PLANNED.search(record.key):
-            self._named[row] = record.value
+        topic = topic_of(record)
+        self._topics[row] = topic
+        for word in topic.names:
+            self._index.setdefault(word, set()).add(row)
         self.records.append(replace(record, source_text=None))  # the store alone knows it
 
     def drop(self, memory_id: int) -> None:
         row = self._rows.pop(memory_id, None)
         if row is not None:
             self._until[row] = -np.inf
-            self._named.pop(row, None)
+            for word in self._topics.pop(row).names:
+                self._index[word].discard(row)
             self.dropped += 1
 
     def best(
@@ -187,74 +195,68 @@ class Table:
         now: datetime,
         k: int,
         threshold: float,
-        words: Words,
+        asked: Ask,
         without: Collection[str] = (),
     ) -> list[Recalled]:
+        """The k best rows: those that the message names, then by cosine.
+
+        Words are compared for the LOOKED_AT nearest rows only, which bounds the time.
+        """
         count = len(self.records)
         scores = self._matrix[:count] @ query  # [N]
-        named = [
-            row
-            for row, value in self._named.items()
-            if words.name(value, plan=PLANNED.search(self.records[row].key) is not None)
-        ]
-        fit = scores >= threshold
-        fit[named] = True
-        fit &= self._until[:count] > now.timestamp()
+        holds = self._until[:count] > now.timestamp()
         if days:
-            first, last = self._first[:count], self._last[:count]
-            on_day = first < 0  # memories of no day fit every day
-            for day in days:
-                on_day |= (first <= day.last.toordinal()) & (last >= day.first.toordinal())
-            fit &= on_day
-        if without:
-            keys = (self.records[row].key for row in np.flatnonzero(fit))
-            fit[np.flatnonzero(fit)] = [key not in without for key in keys]
-        first_named = scores + 4.0 * np.isin(np.arange(count), named)  # above any cosine
-        found = np.flatnonzero(fit)
-        if len(found) > 2 * k:  # all that can be among the k best, ties included
-            edge = np.partition(first_named[found], len(found) - k)[len(found) - k]
-            found = found[first_named[found] >= edge]
-        order = sorted(found.tolist(), key=lambda row: (-first_named[row], self.records[row].id))
-        return [Recalled(self.records[row], float(scores[row])) for row in order[:k]]
-
-
-GUARDED = re.compile(r"^(?:알레르기$|싫어하는 |못 먹는 |못 마시는 |안 먹는 |안 마시는 |끊은 것$)")
-PLANNED = re.compile(r"(?:^| )(?:일정|한 일)$")
-ASKS_PLAN = re.compile(r"언제|어디|뭐|뭘|무슨|누구|몇\s?시|며칠")
-PARTICLE = re.compile(
-    r"(?<=[가-힣A-Za-z0-9]{2})(?:은|는|이|가|을|를|도|에|에서|랑|이랑|하고|와|과|만|로|으로|의|야|인데)$"
-)
-COMMON = frozenset(
-    "오늘 내일 모레 어제 지금 요즘 우리 나는 너는 내가 네가 진짜 정말 그냥 제일 가장 아주 "
-    "너무 사람 생각 언제 어디 누구 무슨 뭐야 일정 약속 계획 보기 가기 먹기 하기 좋아 싫어 "
-    "같이 혼자 친구".split()
-)
-
-
-@dataclass(frozen=True)
-class Words:
-    """The content words of a prompt, and whether it asks about a plan."""
-
-    words: frozenset[str] = frozenset()
-    asks: bool = False
-
-    def name(self, value: str, plan: bool) -> bool:
-        """The value holds one of the words: 땅콩 of "땅콩, 새우", 시험 of "기말시험 보기"."""
-        if plan and not self.asks:
-            return False
-        return any(
-            word in part or (not plan and len(part) > 1 and word.startswith(part))
-            for part in value.replace(",", " ").split()
-            if not (plan and part.endswith("기") and part != value)  # 보기, 가기
-            for word in self.words
+            holds &= self._meant(days) | (self._first[:count] < 0)  # those of no day fit every day
+        near = self._near(asked, days, now.date()) & holds
+        named = [row for row in nearest(scores, near) if self._named(row, asked, bool(days))]
+        place = scores.copy()  # above any cosine: what is named, and first what may harm
+        place[named] += 4.0
+        place[[row for row in named if self._topics[row].guarded]] += 4.0
+        fit = scores >= (threshold - TOLD_MARGIN if asked.told else threshold)
+        fit[named] = True
+        order = sorted(
+            nearest(place, fit & holds, k), key=lambda row: (-place[row], self.records[row].id)
         )
+        found = [
+            Recalled(self.records[row], float(scores[row]), asked.asks and place[row] > 2.0)
+            for row in order
+            if self.records[row].key not in without
+            and not (asked.narrow and asked.excludes(self._topics[row]))
+        ]
+        return found[:k]
+
+    def _near(self, asked: Ask, days: list[When], today: date) -> NDArray[np.bool_]:
+        """Rows that share a word with the message, and those of a day or plan it asks about."""
+        rows = np.zeros(len(self.records), bool)
+        for word in {word[:size] for word in asked.names for size in range(1, len(word) + 1)}:
+            rows[list(self._index.get(word, ()))] = True
+        if days and (asked.plans or asked.asks):
+            rows |= self._meant(days)
+        elif asked.plans:
+            rows |= self._first[: len(rows)] >= today.toordinal()
+        return rows
+
+    def _named(self, row: int, asked: Ask, day: bool) -> bool:
+        return row in self._topics and asked.names_topic(self._topics[row], day)
+
+    def _meant(self, days: list[When]) -> NDArray[np.bool_]:
+        """Rows that are about one of the days."""
+        first, last = self._first[: len(self.records)], self._last[: len(self.records)]
+        found = np.zeros(len(first), bool)
+        for day in days:
+            found |= (first <= day.last.toordinal()) & (last >= day.first.toordinal())
+        return found
 
 
-def words_of(prompt: str) -> Words:
-    found = set()
-    for word in re.findall(r"[가-힣A-Za-z0-9]{2,}", prompt):
-        found |= {word, PARTICLE.sub("", word)}
-    return Words(frozenset(found - COMMON), ASKS_PLAN.search(prompt) is not None)
+def nearest(scores: Vector, rows: NDArray[np.bool_], k: int = 0) -> list[int]:
+    """The highest of these rows: at least k where there are so many, ties included."""
+    found, most = np.flatnonzero(rows), max(k, LOOKED_AT)
+    if len(found) > most:
+        edge = np.partition(scores[found], len(found) - most)[len(found) - most]
+        found = found[scores[found] >= edge]
+        if len(found) > 4 * most:  # all alike
+            found = found[: 4 * most]
+    return [int(row) for row in found]
 
 
 def name_days(prompt: str, today: date) -> tuple[str, list[When]]:
@@ -262,6 +264,7 @@ def name_days(prompt: str, today: date) -> tuple[str, list[When]]:
 
     On Tuesday the 24th "토요일에 뭐 하지?" -> "11월 28일에 뭐 하지?", [28 November].
     """
+    prompt = dated_year(prompt, today)
     found = list(mentions(prompt, today, "near"))
     for mention in reversed(found):
         prompt = prompt[: mention.start] + spoken(mention.when, today) + prompt[mention.end :]

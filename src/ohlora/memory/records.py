@@ -106,9 +106,10 @@ def record_of(row: Row, today: date) -> MemoryRecord:
 
 
 def merged(known: str, value: str) -> str:
-    values = [part for part in known.split(", ") if part != value] + [value]
-    if value in known.split(", "):
+    parts = known.split(", ")
+    if value in parts or any(part.startswith(f"{value} ") for part in parts):
         return known
+    values = [part for part in parts if not value.startswith(f"{part} ")] + [value]
     while len(values) > MERGED_VALUES or len(", ".join(values)) > VALUE_CHARACTERS:
         del values[0]
     return ", ".join(values)

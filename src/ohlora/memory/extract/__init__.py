@@ -14,50 +14,102 @@ than invent one; tests/memory/heldout.txt measures both.
     clauses.py   statements of a message          traits.py   who the user is, whom they know
     moods.py     states, weather, place now       tastes.py   likes, tiers, pets
     plans.py     days to come and gone by         doings.py   home, school, work
-    changes.py   what holds no longer
+    changes.py   what holds no longer             plain.py    a statement whatever its endings
+    table.py     rows of facts.toml               topics.py   anything else, under its own topic
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime
 
-from ohlora.memory.extract.changes import affirmed, called_off, denied, forgotten
-from ohlora.memory.extract.clauses import Clause, Fact, Forget, clauses, reported
+from ohlora.memory.extract.changes import (
+    affirmed,
+    amended,
+    called_off,
+    corrected,
+    denied,
+    forgotten,
+    turning,
+)
+from ohlora.memory.extract.clauses import (
+    READ_CHARACTERS,
+    Amend,
+    Clause,
+    Fact,
+    Forget,
+    clauses,
+    reported,
+)
 from ohlora.memory.extract.moods import mood, place, weather
-from ohlora.memory.extract.plans import plans
+from ohlora.memory.extract.plans import moved, plans
+from ohlora.memory.extract.table import table
 from ohlora.memory.extract.tastes import NAMELESS, pet_name
-from ohlora.memory.extract.traits import traits
+from ohlora.memory.extract.topics import kept_topics, refuses
+from ohlora.memory.extract.traits import traits, value_of
 from ohlora.memory.extract.words import ANIMALS, PEOPLE
 
-__all__ = ["Fact", "Forget", "extract"]
+__all__ = ["Amend", "Fact", "Forget", "Finding", "extract"]
+
+Finding = Fact | Forget | Amend
 
 
-def extract(message: str, now: datetime) -> list[Fact | Forget]:
+def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     """What to keep and what to forget, in the order it was said. Time is bounded whatever the
-    message."""
+    message. `before` is what the user said last: "고양이 입양했어" explains "이름은 두부야"."""
     today = now.date()
-    findings: dict[Fact | Forget, None] = {}
+    findings: dict[Finding, None] = {}
     statements = list(clauses(message))
     said = {word for clause in statements for word in clause.words}
     said |= {re.sub(r"(?:은|는|이|가|의|랑|를|을|도)$", "", word) for word in said}
     alone = not said & (PEOPLE | ANIMALS)
+    if before and any(NAMELESS.match(clause.text) for clause in statements):
+        known = [fact for fact in extract(before, now) if isinstance(fact, Fact)]
+        findings = {fact: None for fact in known if _nameable(fact)}
+    context = set(findings)
+    turned = ""  # "가수 바뀌었어": what the next statement tells anew
     for clause in statements:
-        gone = list(forgotten(clause, today)) or list(called_off(clause, today))
-        found: list[Fact | Forget] = [*gone]
+        topic, turned = turned, turning(clause)
+        gone: list[Finding] = [*forgotten(clause, today)] or [*moved(clause, today)]
+        gone = gone or [*called_off(clause, today)] or [*amended(clause)]
+        found: list[Finding] = [*gone]
         if not found:
             found += _facts(clause, today, alone)
         if not found and not reported(clause) and (said_of := affirmed(clause)):
             for fact in _facts(said_of, today, alone):
                 found += denied(fact, clause)
-        for finding in [*found, *_name_of_pet(clause, findings)]:
+            if len(found) == 1 and isinstance(found[0], Forget):
+                news = next(kept_topics(clause, today, alone), None)
+                if news is None and (found[0].key or "").startswith("좋아하는 "):
+                    key = (found[0].key or "").replace("좋아하는", "싫어하는", 1)
+                    news = Fact(key, found[0].value or "", merge=True)
+                found = [replace(found[0], instead=news)]
+        if not found and topic and (value := value_of(clause.text, name=True)):
+            found.append(Fact(topic, value))
+        if not found:
+            found += corrected(clause)
+        if not turned and (not found or refuses(clause)):
+            found += kept_topics(clause, today, alone)
+        found = _named(clause, findings) or found
+        for finding in found:
             findings.pop(finding, None)
             findings[finding] = None
-    return list(findings)
+    for what, verb in REACTS.findall(message[:READ_CHARACTERS]):
+        key = "못 먹는 음식" if verb == "먹으" else "못 마시는 음료"
+        findings[Fact(key, re.sub(r"(?<=\S)[을를만]$", "", what), merge=True)] = None
+    return [finding for finding in findings if finding not in context]
+
+
+REACTS = re.compile(  # 우유 마시면 배 아파: a condition that tells a fact
+    r"([가-힣]{1,6}) (먹으|마시)면 (?:바로 |꼭 |항상 |맨날 )?"
+    r"(?:배(?:가)? 아파|배탈|두드러기|속이? (?:안 좋|쓰)|토해|가려[워웠]|부어|숨이? 막"
+    r"|잠이? 안 와|설사|심장이? 뛰)"
+)
 
 
 def _facts(clause: Clause, today: date, alone: bool) -> list[Fact]:
-    found = traits(clause, today, alone)
+    found = traits(clause, today, alone) or list(table(clause, today, alone))
     if not found:
         found = list(weather(clause, today)) or list(plans(clause, today))
         found = found or list(place(clause, today))
@@ -66,12 +118,18 @@ def _facts(clause: Clause, today: date, alone: bool) -> list[Fact]:
     return found
 
 
-def _name_of_pet(clause: Clause, findings: dict[Fact | Forget, None]) -> list[Fact]:
-    """ "고양이 키워, 이름은 나비야": the name joins the pet told before."""
+def _nameable(fact: Fact) -> bool:
+    return fact.key == "반려동물" or fact.subject == "other" and fact.key in PEOPLE
+
+
+def _named(clause: Clause, findings: dict[Finding, None]) -> list[Finding]:
+    """ "고양이 키워, 이름은 나비야": the name joins the pet or person told before."""
     match = NAMELESS.match(clause.text)
     name = pet_name(match["value"]) if match else None
-    for fact in findings if name else ():
-        if isinstance(fact, Fact) and fact.key == "반려동물":
+    for fact in list(findings) if name else ():
+        if isinstance(fact, Fact) and _nameable(fact):
             del findings[fact]
-            return [Fact("반려동물", f"{fact.value} {name}")]
+            if fact.key == "반려동물":
+                return [Fact("반려동물", f"{fact.value} {name}", merge=True)]
+            return [fact, Fact(f"{fact.key} 이름", name or "", "other")]
     return []

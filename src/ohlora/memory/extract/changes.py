@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import date
 
 from ohlora.memory.dates import mentions, spoken
-from ohlora.memory.extract.clauses import Clause, Fact, Forget
+from ohlora.memory.extract.clauses import Amend, Clause, Fact, Forget
 from ohlora.memory.extract.korean import final
 from ohlora.memory.extract.traits import THING
 from ohlora.memory.extract.words import FILLERS, FIRST_PERSON, words
@@ -155,3 +155,45 @@ def denied(fact: Fact, clause: Clause) -> Iterator[Fact | Forget]:
     liked = fact.key.startswith("좋아하는 ") and fact.subject == "user"
     if liked and "이제" in clause.words and not {"별로", "그닥", "그다지"} & set(clause.words):
         yield Fact(fact.key.replace("좋아하는", "싫어하는", 1), fact.value, merge=True)
+
+
+AMENDED = re.compile(
+    r"^(?P<thing>\S+(?:\s\S+)?)\s(?P<new>(?:(?:오전|오후|아침|점심|저녁|밤|새벽)\s?)?\d{1,2}시(?:\s?반|\s?\d{1,2}분)?"
+    r"|\S{2,10}?)(?:으로|로)\s"
+    r"(?:바뀌었|바꼈|바뀜|바꿨|변경됐|변경했|미뤄졌|미뤘|밀렸|당겨졌|당겼|옮겼|옮겨졌|연기됐)(?:어|어요|다|음|는데)?$"
+)
+
+
+def amended(clause: Clause) -> Iterator[Amend]:
+    """ "약속 7시로 미뤘어", "동창회 장소 홍대로 바뀌었어"."""
+    if match := AMENDED.match(" ".join(word for word in clause.rest if word not in FILLERS)):
+        said = re.sub(r"(?<=\S)(?:은|는|이|가|을|를)$", "", match["thing"])
+        thing = re.sub(r"\s?(?:시간|날짜|장소)$", "", said)
+        if re.search(r"\d시", match["new"]) or said.endswith("장소"):
+            yield Amend(match["new"], thing=thing)
+
+
+def corrected(clause: Clause) -> Iterator[Amend]:
+    """ "여행 부산 말고 강릉으로 바꿨어", "아니 대리가 아니라 과장이라니까"."""
+    if clause.instead:
+        old, new = clause.instead
+        if len(new) > 1 and old != new:
+            yield Amend(new, old)
+
+
+TURNED = re.compile(
+    r"^(?:(?:내|제|우리)\s)?(?:(?:제일|가장)\s)?(?P<thing>\S+(?:\s\S+)?)(?:이|가|은|는|을|를)?\s"
+    r"(?:바뀌었|바꼈|바꿨|달라졌|개명했)(?:어|어요|다|음|는데|습니다)$"
+)
+
+
+def turning(clause: Clause) -> str:
+    """The key that is about to be told anew: "가수 바뀌었어. 이제 뉴진스야"; "" for none."""
+    text = " ".join(clause.rest)
+    match = TURNED.match(text)
+    if match is None:
+        return ""
+    thing = re.sub(r"(?<=\S)(?:이|가|은|는|을|를)$", "", match["thing"])
+    if thing in THING:
+        return THING[thing]
+    return thing if re.match(r"^(?:좋아하는|싫어하는)\s\S+$", thing) else ""

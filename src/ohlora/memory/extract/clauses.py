@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ohlora.memory.extract.korean import FINAL_L, FINAL_N, final, plain_stem
+from ohlora.memory.extract.korean import COPULA, FINAL_L, FINAL_N, FINAL_SS, final, plain_stem
 from ohlora.memory.extract.words import ASKING, EVENTS, FIRST_PERSON, OPENERS, YOU, words
 from ohlora.memory.records import Subject
 
@@ -38,6 +38,16 @@ class Forget:
     value: str | None = None  # None: all of the key; else what has these words
     subject: Subject | None = None  # None: anyone's
     last: bool = False  # what was told last, whatever it is
+    instead: Fact | None = None  # kept when there was nothing to forget: then it is news
+
+
+@dataclass(frozen=True)
+class Amend:
+    """A word of what was told last turns into another: "화요일이 아니라 수요일이야"."""
+
+    new: str  # "수요일", "7시", "강릉"
+    old: str = ""  # what it replaces; "": the hour of the plan, or nothing
+    thing: str = ""  # of which plan: "약속"
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Clause:
     words: tuple[str, ...]  # without openers ("아", "근데") and her name
     first_person: bool  # 나, 내가, ... is its subject
     last: bool = True  # ends its sentence; False before 는데, 니까, a comma
+    instead: tuple[str, str] | None = None  # "화요일이 아니라 수요일이야": 화요일, 수요일
 
     @property
     def text(self) -> str:
@@ -97,11 +108,11 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
     if QUOTE_MARK in said or any(_supposes(word) for word in said):
         return
     parts: list[list[str]] = [[]]
-    for word in said[: 4 * CLAUSE_WORDS]:
+    for at, word in enumerate(said[: 4 * CLAUSE_WORDS]):
         if word == "이름은" and parts[-1] and _tells(parts[-1][-1]):
             parts.append([])  # "고양이 키워 이름은 나비야"
         parts[-1].append(word)
-        if _joins(word) or (not asked and _says_also(word)):
+        if _joins(word) or _ended(word, said[at + 1 :]) or (not asked and _says_also(word)):
             parts.append([])
     parts = [part for part in parts if part]
     for number, part in enumerate(parts):
@@ -122,6 +133,14 @@ def _joins(word: str) -> bool:
     if before != word:
         return final(before) == FINAL_N and word not in ("가운데", "그런데")
     return len(word) > 2 and JOINT.search(word) is not None
+
+
+def _ended(word: str, after: list[str]) -> bool:
+    """A past form closes its statement wherever it stands: "회사 옮겼어 이제 네이버 다녀"."""
+    before = re.sub(r"어요?$", "", word)
+    if after and re.search(r"(?:로|에|에서|를|을|랑|하고)$", after[-1]):
+        return False  # "나 이사했어 대구로"
+    return before != word and final(before) == FINAL_SS and before[-1] not in "있겠"
 
 
 def _says_also(word: str) -> bool:
@@ -155,32 +174,39 @@ def _asks(word: str) -> bool:
 
 
 def _clause(said: list[str], last: bool) -> Clause | None:
-    while len(said) > 1 and said[0] in OPENERS:
+    turned = said[0] in NOW_I
+    while len(said) > 1 and said[0] in OPENERS | NOW_I:
         if said[0] == "네" and said[1] not in FIRST_PERSON:
             break
         said = said[1:]
-    said = _corrected(said)
+    if len(said) > 1 and _ended(said[-2], []) and re.search(r"(?:로|에|에서|랑|하고)$", said[-1]):
+        said = [*said[:-2], said[-1], said[-2]]  # 이사했어 대구로
+    said, instead = _corrected(said)
     if not said or len(said) > CLAUSE_WORDS:
         return None
     if any(word in YOU or word in ASKING or word.startswith(("무슨", "몇")) for word in said):
         return None
-    return Clause(tuple(said), said[0] in FIRST_PERSON, last)
+    return Clause(tuple(said), turned or said[0] in FIRST_PERSON, last, instead)
 
 
-def _corrected(said: list[str]) -> list[str]:
+def _corrected(said: list[str]) -> tuple[list[str], tuple[str, str] | None]:
     """ "나 23살 아니고 25살이야" -> "나 25살이야"; the topic before the denied word stays."""
     at = next((at for at, word in enumerate(said[:-1]) if word in NOT_BUT), 0)
     if at < 1:
-        return said
+        return said, None
     topics = [
         number
         for number, word in enumerate(said[: at - 1])
         if word in FIRST_PERSON or word.endswith(("은", "는"))
     ]
-    return said[: topics[-1] + 1 if topics else 0] + said[at + 1 :]
+    old = re.sub(r"(?<=\S)(?:이|가)$", "", said[at - 1]) if said[at] != "말고" else said[at - 1]
+    new = re.sub(r"(?:였어|이었어|라니까|이라니까)요?$", "", COPULA.sub("", said[at + 1]))
+    new = re.sub(r"(?<=\S)(?:으로|로|에|을|를)$", "", new)
+    return said[: topics[-1] + 1 if topics else 0] + said[at + 1 :], (old, new)
 
 
-NOT_BUT = words("아니고 아니라 아니구")
+NOW_I = words("이제 이젠 이제는")  # 이제 요리사야: what changed is the user
+NOT_BUT = words("아니고 아니라 아니구 말고")
 
 
 def reported(clause: Clause) -> bool:

@@ -42,6 +42,8 @@ def with_final(word: str, number: int) -> str:
 
 # Stems that the rules below would get wrong, by how their -아/어 form ends.
 IRREGULAR = {
+    "시켜": "시키",
+    "모아": "모으",
     "들어": "듣",
     "걸어": "걷",
     "물어": "묻",
@@ -107,7 +109,11 @@ def stem_of_polite(word: str) -> str | None:
 
 def stem_of_past(word: str) -> str | None:
     """The stem of a form that ends in ㅆ: 갔 -> 가, 먹었 -> 먹, 했 -> 하."""
-    return stem_of_polite(without_final(word)) if final(word) == FINAL_SS else None
+    if final(word) != FINAL_SS:
+        return None
+    if word.endswith("었") and final(word[:-1]) == FINAL_SS:
+        word = word[:-1]  # 갔었어
+    return stem_of_polite(without_final(word))
 
 
 def stem_of_future(word: str) -> str | None:
@@ -190,5 +196,5 @@ def without_copula(word: str) -> str:
 
 # The end of "N is": 민수야, 지은이에요, 시험인데, 25살이고.
 COPULA = re.compile(
-    r"(?:입니다|이에요|이예요|에요|예요|이야|야|임|인데요?|이거든요?|거든요?|이고|이라서|라서|이라구?|이다)$"
+    r"(?:입니다|이셔|이세요|이십니다|이신데|이에요|이예요|에요|예요|이야|야|임|인데요?|이거든요?|거든요?|이고|이라서|라서|이라구?|이다)$"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 from ohlora.memory.dates import mentions, spoken
@@ -73,7 +74,10 @@ PHRASES = tuple(
         (r"코로나(?:에)?\s?(?:걸렸|걸린|걸림|확진)", "코로나 걸림"),
         (r"몸살(?:이|이야|인|\s?났|\s?나|\s?기운|\s?걸)", "몸살 남"),
         (r"열(?:이)?\s?(?:나|났|난다|나네)(?:는데|어|요|네|서)?$", "열남"),
-        (r"스트레스(?:를)?\s?(?:\S+\s)?(?:받아|받는|받네|받음|받았|쌓|심해|장난)", "스트레스 받음"),
+        (
+            r"스트레스(?:를)?\s?(?:\S+\s)?(?:받아|받는|받네|받음|받았|쌓|심해|장난|야$|임$)",
+            "스트레스 받음",
+        ),
         (r"잠(?:이|을)?\s?(?:안\s?와|안\s?온다|못\s?잤|못\s?자|안\s?오네)", "잠 못 잠"),
         (r"숙취(?:가)?\s?(?:있|심|장난|때문)", "숙취 있음"),
         (r"입맛(?:이)?\s?없", "입맛 없음"),
@@ -95,6 +99,19 @@ PHRASES = tuple(
 def mood(clause: Clause) -> Iterator[Fact]:
     """상태: 피곤함, 머리 아픔, ... of the user, now."""
     said = [word for word in clause.words if word not in FILLERS or word in FIRST_PERSON]
+    for fact in _mood(clause, said):
+        cause = [word for word in said if word not in FIRST_PERSON]
+        at = max((at for at, word in enumerate(cause[:-1]) if WHY.search(word)), default=-1)
+        if 0 <= at < 6:
+            yield replace(fact, value=f"{' '.join(cause[: at + 1])} {fact.value}")
+        else:
+            yield fact
+
+
+WHY = re.compile(r"(?:(?<!에)서|때문에|땜에|느라)$")
+
+
+def _mood(clause: Clause, said: list[str]) -> Iterator[Fact]:
     if len(said) > 1 and DYING.match(said[-1]):  # "배고파 죽겠어"
         said = [*said[:-2], re.sub(r"고$", "", said[-2])]
     for at, word in enumerate(said):

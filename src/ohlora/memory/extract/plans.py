@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from ohlora.memory.dates import Mention, mentions, spoken
-from ohlora.memory.extract.clauses import Clause, Fact, reported
+from ohlora.memory.extract.clauses import Clause, Fact, Forget, reported
 from ohlora.memory.extract.korean import (
     COPULA,
     OWN_I,
@@ -18,6 +18,7 @@ from ohlora.memory.extract.korean import (
     stem_of_polite,
 )
 from ohlora.memory.extract.moods import DENIED
+from ohlora.memory.extract.plain import IDLE_ENDS, IDLE_VERBS
 from ohlora.memory.extract.words import (
     EVENTS,
     FILLERS,
@@ -30,8 +31,9 @@ from ohlora.memory.extract.words import (
 )
 
 TODAY = re.compile(  # an hour without a day
-    r"(?:^|\s)(?:\d{1,2}시(?:\s?\d{1,2}분|\s?반)?(?:에|까지)|(?P<later>이따가?))(?=\s|$)"
+    r"(?:^|\s)(?:\d{1,2}시(?:\s?\d{1,2}분|\s?반)?(?:에|까지)|(?P<later>이따가?)|(?:오전|오후|아침|점심|저녁|밤|새벽)에)(?=\s|$)"
 )
+AHEAD = re.compile(r"기로\s?[했하]|[을를]?\s?거[야임예]|예정|야\s?[돼해되]|예약")
 HABIT = frozenset("매일 맨날 항상 보통 늘 원래 매주 매번 평소에 주로 가끔 어릴".split())
 WITH = re.compile(r"(?:이랑|랑|하고|와|과)$")
 PARTICLE = re.compile(r"^(?:에는|에도|에만|에|은|는|엔|도|까지|날에|날은|날|쯤에|쯤)(?=\s|$)")
@@ -63,11 +65,12 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
     found = list(mentions(text, today))
     if not found and (hour := TODAY.search(text)) and not HABIT & set(clause.words):
         told = clause.words[-1]
-        if hour["later"] or HAS.match(told) or COPULA.sub("", told) in EVENTS:
+        meant = HAS.match(told) or COPULA.sub("", told) in EVENTS or AHEAD.search(text)
+        if hour["later"] or meant:
             at = 1 if clause.words[0] in FIRST_PERSON else 0
             text = " ".join([*clause.words[:at], "오늘", *clause.words[at:]])
             found = list(mentions(text, today))[:1]
-    if not found:
+    if not found or HABIT & set(clause.words):
         return
     if len(found) == 2 and "말고" in text[found[0].end : found[1].start]:
         text = text[found[1].start :]  # "내일 말고 모레"
@@ -83,16 +86,23 @@ def plans(clause: Clause, today: date) -> Iterator[Fact]:
 def _plan(
     before: list[str], after: str, mention: Mention, text: str, today: date, more: bool
 ) -> Fact | None:
+    company = [word for word in before if word not in FIRST_PERSON and word not in FILLERS]
+    if company and mention.when.last >= today and (told := _event_on(company, after)):
+        return Fact(f"{spoken(mention.when, today)} 일정", told, merge=True)
+    if mention.when.first > today:
+        after = re.sub(r"^부터(?:\s\d{1,2}일까지)?(?=\s)", "", after)
     if OTHER_DAY.match(after) or (after and not after[0].isspace() and not PARTICLE.match(after)):
         return None
     words = PARTICLE.sub("", after).split()
     said_me = bool(before) and before[0] in FIRST_PERSON or any(word in ME for word in words)
-    company = [word for word in before if word not in FIRST_PERSON and word not in FILLERS]
+    words = [word for word in words if word not in ME and word not in FILLERS]
+    if company and mention.when.last >= today:
+        if told := _event_of(company, words):
+            return Fact(f"{spoken(mention.when, today)} 일정", told, merge=True)
     if company and not WITH.search(company[-1]):
         return None
     if any(word in ("우리", "우리는") for word in company):
         return None
-    words = [word for word in words if word not in ME and word not in FILLERS]
     if not words or any(word in DENIED or word.startswith(NO) for word in words):
         return None
     if words[0] in SKY:
@@ -102,6 +112,10 @@ def _plan(
         return None
     value, tense = done
     if tense == "past":
+        if re.search(r"예약하기$|예매하기$|잡기$", value) and mention.when.first >= today:
+            booked = re.sub(r"\s?(?:예약|예매)하기$|\s?(?:약속|날짜)?\s?잡기$", "", value)
+            booked = re.sub(r"(?<=\S)[을를]$", "", booked)
+            return Fact(f"{spoken(mention.when, today)} 일정", f"{booked} 예약".strip(), merge=True)
         back = next(mentions(text[mention.start : mention.end], today, "back"), mention)
         if back.when.first > today:
             return None
@@ -109,6 +123,63 @@ def _plan(
     if mention.when.last < today:
         return None
     return Fact(f"{spoken(mention.when, today)} 일정", value, merge=True)
+
+
+HOUR = re.compile(
+    r"^(?:에|로|으로|날)?\s?(?P<hour>(?:(?:오전|오후|아침|점심|저녁|밤|새벽)(?:에)?\s?)?(?:\d{1,2}시(?:\s?반|\s?\d{1,2}분)?)?)"
+    r"(?:에|로|으로)?\s?(?P<end>야|이야|예요|이에요|임|입니다|인데|이래|래|있어|있음|있어요|있는데|있습니다|봐|해|해요"
+    r"|(?:잡혔|정해졌|정했|잡았|결정됐|확정됐|바뀌었|바꼈|바뀜|바꿨|변경됐|변경했|미뤄졌|미뤘|밀렸|당겨졌|당겼|옮겼|옮겨졌|연기됐|연기했)(?:어|어요|다|음|는데|대)?)?$"
+)
+MOVED = re.compile(r"^(?:바뀌|바꼈|바뀜|바꿨|변경|미뤄|미뤘|밀렸|당겨|당겼|옮겼|옮겨|연기)")
+
+
+def _event_on(company: list[str], after: str) -> str | None:
+    """나 면접 목요일 오후 3시야, 회식은 금요일에 있어: the event stands before its day."""
+    event = (
+        company[-1] if company[-1] in EVENTS else re.sub(r"(?<=\S)[은는이가을를]$", "", company[-1])
+    )
+    event = re.sub(r"(?<=\S)\s?(?:날짜|일정|시간)$", "", event)
+    hour = HOUR.match(after)
+    before = company[:-1]
+    if event in ("날짜", "일정") and before:
+        *before, event = before
+    known = event in EVENTS or any(event.endswith(one) for one in EVENTS if len(one) > 1)
+    if hour is None or len(before) > 3 or not (known or MOVED.match(hour["end"] or "")):
+        return None
+    if any(word.endswith(("은", "는", "이", "가")) or word in OTHERS for word in before):
+        return None
+    before = [word for word in before if word not in ("말한", "그", "원래")]
+    return " ".join([*before, event, *hour["hour"].split()])
+
+
+def moved(clause: Clause, today: date) -> Iterator[Fact | Forget]:
+    """시험 12월 5일로 미뤄졌어: the plan leaves its old day and stands on the new one."""
+    last = clause.words[-1]
+    if not MOVED.match(last):
+        return
+    text = " ".join(word for word in clause.words if word not in FIRST_PERSON | FILLERS)
+    day = next(iter(mentions(text, today)), None)
+    before = text[: day.start].split() if day else []
+    if day is None or not before:
+        return
+    if told := _event_on(before, text[day.end :]):
+        name = re.sub(r"\s(?:(?:오전|오후|아침|점심|저녁|밤|새벽)\s?)?\d{1,2}시.*$", "", told)
+        yield Forget("일정", name.split()[-1])
+        yield Fact(f"{spoken(day.when, today)} 일정", told, merge=True)
+
+
+LIFE = frozenset(
+    "결혼 이사 입대 전역 퇴원 입원 수술 졸업 입학 출산 출국 귀국 입국 이민 제대".split()
+)
+
+
+def _event_of(company: list[str], words: list[str]) -> str | None:
+    """우리 누나 다음 달에 결혼해: what someone close goes through is a day to remember."""
+    person = re.sub(r"(?<=\S)(?:은|는|이|가)$", "", company[-1])
+    stem = plain_stem(words[-1]) if len(words) == 1 else None
+    if person not in OTHERS or stem is None or stem[0].removesuffix("하") not in LIFE:
+        return None
+    return f"{person} {noun_form(stem[0])}"
 
 
 def _done(words: list[str], sure: bool, more: bool) -> tuple[str, str] | None:
@@ -132,12 +203,24 @@ def _done(words: list[str], sure: bool, more: bool) -> tuple[str, str] | None:
     if joined := re.match(r"^(\S+)야(?:돼|해|됨|함|돼요|해요|하는데|되는데)$", last):
         stem = stem_of_polite(joined[1])
         return _verb(words[:-1], stem, "now", sure) if stem else None
+    if (
+        len(words) >= 3
+        and re.match(r"^(?:왔|갔다왔)(?:어요?|다|음|는데)$", last)
+        and words[-2].endswith("고")
+    ):
+        return _verb(words[:-2], words[-2][:-1], "past", sure)  # 면접 보고 왔어
+    if (
+        len(words) >= 2
+        and re.match(r"^(?:놨|뒀)(?:어요?|음|다|는데)$", last)
+        and re.search(r"(?:예약|예매)해$", words[-2])
+    ):
+        return _event([*words[:-2], words[-2].removesuffix("해")], named=True)
     if HAS.match(last) and len(words) >= 2:
         return _event(words[:-1], named=False)
     ending = COPULA.search(last)
     if ending and ending.start() > 0:
         noun = last[: ending.start()]
-        if noun == "날" and len(words) >= 3 and (made := re.match(r"^(\S+)는$", words[-2])):
+        if noun == "날" and len(words) >= 2 and (made := re.match(r"^(\S+)는$", words[-2])):
             return _verb(words[:-2], made[1], "now", sure)
         if noun == "예정" and len(words) >= 2:
             return _event(words[:-1], named=True)
@@ -183,7 +266,8 @@ def _verb(before: list[str], stem: str, tense: str, sure: bool) -> tuple[str, st
             if before[-1] != done:  # 이별을 했어 -> 이별하기
                 before, stem = before[:-1], before[-1] + "하"
     elif stem not in PLAN_VERBS and not stem.endswith(LONG_PLAN_VERBS):
-        return None
+        if tense == "now" or stem in IDLE_VERBS or stem.endswith(IDLE_ENDS):
+            return None
     doers = [word for word in before if _subject(word)]
     if doers and not (len(doers) == 1 and stem in ("오", "놀러오") and doers[0][:-1] in OTHERS):
         return None

@@ -24,7 +24,8 @@ from ohlora.memory.extract.words import (
 )
 
 LIKED = re.compile(
-    r"^(좋아|사랑|애정|싫어|극혐)(?:해요?|함|한다|하는데요?|하거든요?|합니다|하지|하는 편이야)$"
+    r"^(좋아|사랑|애정|싫어|극혐)(?:이야|해요?|함|한다|하는데요?|하거든요?|합니다|하지"
+    r"|하는 편이야)$"
 )
 TIER = re.compile(
     r"^(?P<game>롤|발로란트|발로|오버워치|옵치|배그|롤체)?\s?(?P<tag>티어(?:는|가)?)?\s?"
@@ -74,7 +75,7 @@ def _likes(said: list[str], first_person: bool) -> Iterator[Fact]:
             )
         return
     if QUIT.match(said[-1]) and len(said) == 2:
-        thing = re.sub(r"(?<=\S)(?:을|를|도)$", "", said[0])
+        thing = re.sub(r"(?<=\S)(?:을|를|도|은|는)$", "", said[0])
         if thing in FOODS | DRINKS | GAMES | SWORN_OFF:
             yield Fact("끊은 것", thing, merge=True)
         return
@@ -122,7 +123,9 @@ def liked_thing(said: list[str], first_person: bool) -> str | None:
     *before, last = said
     if last not in KNOWN and not OWN_I.search(last):
         last = re.sub(r"(?<=[가-힣A-Za-z])(?:을|를|도|만|은|는|이|가)$", "", last)
-    if last in VAGUE and not (last in ("거", "것") and before and ADJECTIVE.search(before[-1])):
+    if last in VAGUE and not (
+        last in ("거", "것", "날") and before and ADJECTIVE.search(before[-1])
+    ):
         return None
     if last in PEOPLE or last.endswith(("안", "게", "걸", "건지", "고")):
         return None
@@ -157,7 +160,7 @@ def kind_of(thing: str) -> str:
 PET = "|".join(sorted(ANIMALS, key=len, reverse=True))
 PET_NAME = re.compile(
     rf"^(?:(?:내|제|우리|우리\s집|나)\s)?(?P<pet>{PET})(?:의)?\s"
-    r"이름(?:은|이)\s(?P<value>\S{1,10})$"
+    r"이름(?:은|이)?\s(?P<value>\S{1,10})$"
 )
 PET_KEPT = re.compile(
     r"^(?:(?:우리|집에서|우리\s집)\s)*(?:(?P<name>\S{1,6}?)(?:이?라는|라고\s하는)\s)?"
@@ -174,12 +177,13 @@ def pets(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
     if match := PET_NAME.match(text):
         name = pet_name(match["value"])
         if name:
-            yield Fact("반려동물", f"{match['pet']} {name}")
+            yield Fact("반려동물", f"{match['pet']} {name}", merge=True)
     elif match := PET_KEPT.match(text):
         what = re.sub(r"(?<=\S)(?:을|를)(?=\s|$)", "", match["what"])
         if re.search(r"(?:안|못)$", what) or re.match(r"(?:친구|언니|누나|동생|엄마)", what):
             return
-        yield Fact("반려동물", f"{what} {match['name']}" if match["name"] else what)
+        value = f"{what} {match['name']}" if match["name"] else what
+        yield Fact("반려동물", value, merge=True)
 
 
 def pet_name(word: str) -> str | None:

@@ -65,7 +65,7 @@ ATTRIBUTE = re.compile(
     rf"^{OWN}(?:(?:진짜|제일|가장|요즘|현재|지금|참고로)\s)*"
     rf"(?P<thing>{'|'.join(sorted(THING, key=len, reverse=True))}"
     r"|(?:제일\s|가장\s)?(?P<taste>좋아하는|싫어하는|최애|인생)\s(?P<kind>\S{1,6}))"
-    r"(?:은|는|이|가|\s?건)(?<=\S)\s(?P<value>\S.{0,40})$"
+    r"(?:은|는|이|가|\s?건|(?=\s\d))(?<=\S)\s(?P<value>\S.{0,40})$"
 )
 PERSON = (
     rf"(?P<person>(?:{'|'.join(sorted(PEOPLE, key=len, reverse=True))}))"
@@ -73,7 +73,7 @@ PERSON = (
 )
 OTHERS_THING = re.compile(
     rf"^(?:(?:내|제|우리|나의)\s)?{PERSON}(?:의)?\s"
-    r"(?P<thing>이름|생일|나이|직업|MBTI|mbti|엠비티아이|별명)(?:은|는|이|가)\s(?P<value>\S.{0,30})$"
+    r"(?P<thing>이름|생일|생신|나이|직업|MBTI|mbti|엠비티아이|별명)(?:은|는|이|가)\s(?P<value>\S.{0,30})$"
 )
 OTHERS_SELF = re.compile(
     rf"^(?:(?:내|제|우리|나의)\s)?{PERSON}(?:은|는|이|가|도)\s(?P<said>\S.{{0,40}})$"
@@ -298,10 +298,14 @@ def _others(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
         return
     if match := OTHERS_THING.match(clause.text):
         value = value_of(match["value"], name=match["thing"] in ("이름", "별명"))
-        if value and match["thing"] == "생일":
+        if value and match["thing"] in ("생일", "생신"):
             value = _month_day(value, today)
         if value:
-            yield Fact(f"{_who(match)} {match['thing'].replace('mbti', 'MBTI')}", value, "other")
+            yield Fact(
+                f"{_who(match)} {match['thing'].replace('mbti', 'MBTI').replace('생신', '생일')}",
+                value,
+                "other",
+            )
         return
     if (match := OTHERS_DAY.match(clause.text)) and (day := _month_day(match["when"], today)):
         yield Fact(f"{_who(match)} 생일", day, "other")
