@@ -43,7 +43,7 @@ def test_import_then_chat_answers_remembers_and_draws_her_face(
     )
     picture = tmp_path / "ohlora.png"
     talk = ("chat", "--persona", "ohlora-v1", "--once")
-    assert ohlora(*talk, HELLO).stdout == " 안녕! 반가워! \n"
+    assert ohlora(*talk, HELLO).stdout == " 응, 안녕! \n"
     first = ohlora(*talk, PLAN, "--picture", str(picture))
     assert first.exit_code == 0, first.stderr
     assert first.stdout == "  오! 재밌게 놀아! \n"  # v1 does not trim
