@@ -1,18 +1,21 @@
-"""Training: a step of FineTune-v1 and v3 against the same with the frozen layers' graph kept.
+"""Training: steps of FineTune-v1 and v3 against the same with the frozen layers' graph kept.
 
-    python -m benchmarks.training [--batch 2] [--rounds 3] [--threads 2] [--only v3]
+    python -m benchmarks.training [--batch 2] [--rounds 3] [--threads 2] [--cpu]
 
 Nets of the published size (256 px, random weights). One step of v1 is one update of the
-discriminator and one of the generator. Variants take turns; times are the fastest of the rounds,
-ratios medians of each round's own ratio.
+discriminator and one of the generator. Variants take turns; speeds are of the fastest round,
+ratios medians of each round's own ratio. Peak memory is of a process of its own, one step.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -116,38 +119,31 @@ def random_faces(count: int, size: int, labels: int) -> FaceData:
     )
 
 
-def finetune_v1(batch: int) -> dict[str, Callable[[], object]]:
-    """One step by each variant, of nets that share their frozen weights."""
-    data = random_faces(batch, 256, 7)
+GRAPHS = {"ours": "needed", "kept": "kept", "marked": "marked"}  # as FineTune-v3 calls them
+
+
+def finetune_v1(name: str) -> FineTune:
+    kind = {"ours": FineTune, "kept": GraphKept, "marked": FrozenWeights}[name]
     config = replace(FAITHFUL, generator_tries=1)
-    steps: dict[str, Callable[[], object]] = {}
-    for name, kind in (("ours", FineTune), ("kept", GraphKept), ("frozen", FrozenWeights)):
-        torch.manual_seed(0)
-        recipe = kind(Generator(GENERATORS["v1"]), Discriminator(DISCRIMINATORS["v1"]), config)
-        run = Run(recipe, data, LoopConfig(steps=1, batch_size=batch, device="cpu"), Path())
-        run.closing = True
-        steps[name] = lambda recipe=recipe, run=run: recipe.step(data.batch(0, batch, 0), run)
-    return steps
+    return kind(Generator(GENERATORS["v1"]), Discriminator(DISCRIMINATORS["v1"]), config)
 
 
-def finetune_v3(batch: int) -> dict[str, Callable[[], object]]:
-    """One step by each variant: ours measures three of seven properties, as in 9 of 10 steps."""
+def finetune_v3(name: str) -> FineTuneV3:
+    config = V3Config(graph=GRAPHS[name])
+    return FineTuneV3(Generator(GENERATORS["v3"]), PropertyCNN(), GenderCNN(), config)
+
+
+RECIPES = {"FineTune-v1": finetune_v1, "FineTune-v3": finetune_v3}
+
+
+def step_of(recipe: str, name: str, batch: int) -> Callable[[], object]:
+    """One training step of a fresh recipe; every variant starts from the same weights."""
+    torch.manual_seed(0)
     data = random_faces(batch, 256, 7)
-    steps: dict[str, Callable[[], object]] = {}
-    for name, graph in (("ours", "needed"), ("kept", "kept"), ("frozen", "marked")):
-        torch.manual_seed(0)
-        nets = Generator(GENERATORS["v3"]), PropertyCNN(), GenderCNN()
-        recipe = FineTuneV3(*nets, V3Config(graph=graph))
-        run = Run(recipe, data, LoopConfig(steps=1, batch_size=batch, device="cpu"), Path())
-        run.closing = True
-        steps[name] = lambda recipe=recipe, run=run: recipe.step(data.batch(0, batch, 0), run)
-    return steps
-
-
-def seconds(step: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
+    made = RECIPES[recipe](name)
+    run = Run(made, data, LoopConfig(steps=1, batch_size=batch, device="cpu"), Path())
+    run.closing = True
+    return lambda: made.step(data.batch(0, batch, 0), run)
 
 
 def main() -> None:
@@ -155,33 +151,55 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", choices=KINDS)
+    parser.add_argument("--cpu", action="store_true", help="CPU time: for a machine in use")
+    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)  # recipe and variant
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows = [
-        row
-        for kind in ([options.only] if options.only else KINDS)
-        for row in measure(kind, options.batch, options.rounds)
-    ]
+    if options.memory:
+        step_of(*options.memory, options.batch)()
+        status = Path("/proc/self/status").read_text()  # ru_maxrss would be the parent's
+        print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
+        return
+    clock = time.process_time if options.cpu else time.perf_counter
+    rows = [row for recipe in RECIPES for row in measure(recipe, options, clock)]
     print(json.dumps([row.to_dict() for row in rows], indent=1))
 
 
-def measure(kind: str, batch: int, rounds: int) -> list[Row]:
-    steps = KINDS[kind](batch)
-    for step in steps.values():  # v3 measures all seven properties in its first step
+def measure(recipe: str, options: argparse.Namespace, clock: Callable[[], float]) -> Iterator[Row]:
+    def seconds(step: Callable[[], object]) -> float:
+        start = clock()
         step()
-    times = [{name: seconds(step) for name, step in steps.items()} for _ in range(rounds)]
-    speed = {name: batch / min(row[name] for row in times) for name in steps}
-    ratio = {name: median(row[name] / row["ours"] for row in times) for name in ("kept", "frozen")}
-    return [
-        Row(f"FineTune-{kind} step", speed["ours"], "images/s", ratio["kept"], "graph kept"),
-        Row("the same, frozen layers' graph kept", speed["kept"], "images/s"),
-        Row("the same, frozen weights marked only", speed["frozen"], "images/s",
-            ratio["frozen"], "slower than ours"),
-    ]  # fmt: skip
+        return clock() - start
+
+    steps = {name: step_of(recipe, name, options.batch) for name in GRAPHS}
+    for step in steps.values():
+        step()
+    times = [{name: seconds(step) for name, step in steps.items()} for _ in range(options.rounds)]
+    speed = {name: options.batch / min(row[name] for row in times) for name in steps}
+    ratio = {name: median(row[name] / row["ours"] for row in times) for name in steps}
+    del steps, step  # several pairs of nets
+    memory = {name: peak_memory(recipe, name, options) for name in ("ours", "kept")}
+    yield Row(
+        f"{recipe}, batch {options.batch}", speed["ours"], "images/s", ratio["kept"],
+        "the frozen layers' graph kept",
+    )  # fmt: skip
+    yield Row(f"{recipe}, the graph kept", speed["kept"], "images/s")
+    yield Row(
+        f"{recipe}, weights marked as frozen only", speed["marked"], "images/s",
+        ratio["marked"], "less than ours",
+    )  # fmt: skip
+    yield Row(
+        f"{recipe}, peak memory", memory["ours"], "MB", memory["kept"] / memory["ours"],
+        "less than with the graph kept",
+    )  # fmt: skip
 
 
-KINDS = {"v1": finetune_v1, "v3": finetune_v3}
+def peak_memory(recipe: str, name: str, options: argparse.Namespace) -> float:
+    """MB of a process that takes one step."""
+    command = [sys.executable, "-m", "benchmarks.training", "--memory", recipe, name]
+    command += ["--batch", str(options.batch), "--threads", str(options.threads)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,10 @@ are averaged. Neither computes what the trained layers do not need:
              the pixels and back) only the way to the trained layers
     G step   gradients reach w through the frozen nets, no frozen weight gets one
 
-Files in the run folder, after every epoch and at the end: stylegan_{gen,dis}_fine_tuned_v1.safetensors (keys and
-shapes as published; of the generator the averaged one where there is) and train_log.csv.
+Files in the run folder, after every epoch and at the end (keys and shapes as published; of the
+generator the averaged one where there is):
+
+    stylegan_gen_fine_tuned_v1.safetensors, stylegan_dis_fine_tuned_v1.safetensors, train_log.csv
 """
 
 from __future__ import annotations
