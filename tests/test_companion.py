@@ -279,3 +279,31 @@ def test_v1_mode_draws_until_accepted_and_remembers_her_tags(store: Store, words
     assert kinds(events) == ["token", "reply", "expression", "memory", "done"]
     assert events[-1].text == "  재밌게 놀아! " and len(engine.prompts) == 3
     assert store.memories.all()[0].text == "[오늘 일정: 친구 만나기]"
+
+
+def test_the_clock_answers_what_it_knows(store: Store, words) -> None:
+    companion = make(store, words, ScriptedEngine(" 몰라"))
+    assert turn(companion, "지금 몇 시야?")[-1].text == "지금 오후 2시야!"
+    assert turn(companion, "오늘 무슨 요일이야?", response="r2")[-1].text == "오늘은 화요일이야!"
+
+
+def test_an_answer_with_a_wrong_weekday_is_drawn_again(store: Store, words) -> None:
+    engine = ScriptedEngine(" 오늘은 금요일이잖아!", " 오늘은 화요일이잖아!")
+    events = turn(make(store, words, engine), "블라블라 오늘 블라블라블라")
+    assert events[-1].text == "오늘은 화요일이잖아!"
+    assert "(지금은 화요일 오후)" in engine.prompts[0].system
+
+
+def test_what_the_user_said_before_is_said_back(store: Store, words) -> None:
+    companion = make(store, words, ScriptedEngine(" 그래!"))
+    session = store.sessions.create().id
+    turn(companion, "나 왼손잡이야", session, "r1")
+    assert "나 왼손잡이야" in turn(companion, "아까 내가 뭐라고 했지?", session, "r2")[-1].text
+
+
+def test_a_question_about_the_user_comes_before_her_own_life(store: Store, words) -> None:
+    engine = ScriptedEngine(" 5월 2일!")
+    companion = make(store, words, engine)
+    turn(companion, "내 생일은 5월 2일이야", response="r1")
+    turn(companion, "내 생일 언제라고 했지?", response="r2")
+    assert engine.prompts[-1].memories == ("[생일: 5월 2일]",)

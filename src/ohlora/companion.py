@@ -21,9 +21,11 @@ from typing import Literal
 
 from ohlora import paths
 from ohlora.dialogue.answer import UNANSWERED, v1_answer
+from ohlora.dialogue.clock import by_clock
 from ohlora.dialogue.prompt import Prompt, without_tags
 from ohlora.dialogue.stream import AnswerStream
 from ohlora.dialogue.tags import parse_tags, v1_parse_memory
+from ohlora.dialogue.weekday import asks_about_time, day_note, names_a_wrong_day
 from ohlora.embedding import Encoder, load_encoder
 from ohlora.errors import BadInput, OhloraError
 from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
@@ -35,7 +37,9 @@ from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, Finding, extract
 from ohlora.memory.findings import apply
 from ohlora.memory.recall import Recall, Recalled
+from ohlora.memory.sessions import Message
 from ohlora.memory.store import Store, open_store
+from ohlora.memory.summary import said_before, summary_before
 from ohlora.packs.voice import load_voice
 from ohlora.persona import Persona, fill, load_persona
 from ohlora.text import clean_user_text
@@ -144,7 +148,8 @@ class Companion:
         """The events of one turn, not yet stored; the last is Done."""
         started, now = time.perf_counter(), self.clock()
         seed = zlib.crc32(response_id.encode())
-        line = self._line(text, seed)
+        history = self._history(session_id, before=asked)
+        line = self._line(text, seed, first=not history) or self._said(session_id, text, asked)
         told = self._told(text, now, self._said_before(session_id, asked))
         recalled = self._recall(text, told)
         if line and not (recalled and recalled[0].asked and self.lines.due(text) is None):
@@ -159,8 +164,8 @@ class Companion:
         prompt = Prompt(
             user=text,
             memories=tuple(found.record.text for found in recalled),
-            system=self.persona.system_on(now.date()),
-            history=self._history(session_id, before=asked),
+            system=self._system(session_id, text, now, history),
+            history=tuple((message.role, message.text) for message in history if message.text),
             exact=self.mode == "v1",
         )
         line = line or self._smalltalk(prompt, seed)
@@ -228,10 +233,15 @@ class Companion:
         seed: int,
         sampling: Sampling | None = None,
     ) -> Generator[str, None, Spoken]:
-        """The language model's answer through the streaming filter; drawn again while empty."""
+        """The language model's answer through the streaming filter; drawn again while empty.
+
+        Where the message is about time the answer waits until it is whole: one that names a wrong
+        weekday is drawn again.
+        """
         if self.mode == "v1":
             return (yield from self._speak_v1(prompt, stopped, sampling or V1_SAMPLING))
         sampling = sampling or self.persona.sampling
+        wait = asks_about_time(prompt.user)
         for trial in range(TRIALS):
             stream = AnswerStream(self._slots())
             finish: Finish = "stop"
@@ -242,13 +252,18 @@ class Companion:
                 except StopIteration as finished:
                     finish = finished.value or "stop"
                     break
-                if shown := stream.feed(piece):
+                if (shown := stream.feed(piece)) and not wait:
                     yield shown
             pieces.close()
             if finish == "stopped":
+                if wait:
+                    return Spoken("", "llm", "stopped")
                 return Spoken(stream.said, "llm", "stopped", self.engine.count_tokens(stream.said))
-            if rest := stream.finish():
-                yield rest
+            rest = stream.finish()
+            if wait and names_a_wrong_day(stream.said, self.clock()):
+                continue
+            if shown := stream.said if wait else rest:
+                yield shown
             if stream.said:
                 tokens = self.engine.count_tokens(stream.said)
                 if finish == "length" and stream.said[-1].isalnum():
@@ -286,9 +301,13 @@ class Companion:
     def _slots(self) -> dict[str, str]:
         return self.persona.slots(self.clock().date())
 
-    def _line(self, text: str, seed: int) -> Line | None:
-        """Her own written line for this, where she has one and is sure of it."""
-        found = None if self.mode == "v1" else self.lines.best(text, seed)
+    def _line(self, text: str, seed: int, first: bool = False) -> Line | None:
+        """What the clock says, or her own written line where she has one and is sure of it."""
+        if self.mode == "v1" or not self.lines.lines:
+            return None
+        if said := by_clock(text, self.clock(), first):
+            return Line(text, said, "clock")
+        found = self.lines.best(text, seed)
         return found and found[0]
 
     def _smalltalk(self, prompt: Prompt, seed: int) -> Line | None:
@@ -305,9 +324,26 @@ class Companion:
         keys = {fact.key for fact in told if isinstance(fact, Fact)}
         return self.recall.best(without_tags(text), without=keys)
 
-    def _history(self, session_id: str, before: int) -> tuple[tuple[str, str], ...]:
+    def _history(self, session_id: str, before: int) -> Sequence[Message]:
         messages, _ = self.store.sessions.messages(session_id, before=before, limit=HISTORY)
-        return tuple((message.role, message.text) for message in messages if message.text)
+        return messages
+
+    def _system(self, session_id: str, text: str, now: datetime, history: Sequence[Message]) -> str:
+        """Who she is, the hour where the message is about time, and what older turns said."""
+        parts = [self.persona.system_on(now.date())]
+        if asks_about_time(text):
+            parts.append(day_note(now))
+        if len(history) == HISTORY:
+            parts.append(summary_before(self.store, session_id, history[0].id))
+        return "\n".join(part for part in parts if part)
+
+    def _said(self, session_id: str, text: str, asked: int) -> Line | None:
+        """ "아까 내가 뭐라고 했지?" is answered in the user's own words."""
+        said = None if self.mode == "v1" else said_before(self.store, session_id, text, asked)
+        if said is None or not self.lines.lines:
+            return None
+        answer = f'"{said}"라고 했어!' if said else "음, 아직 나한테 한 말이 없는걸?"
+        return Line(text, answer, "said before")
 
     def _said_before(self, session_id: str, asked: int) -> str:
         messages, _ = self.store.sessions.messages(session_id, before=asked, limit=2)

@@ -6,6 +6,7 @@
     events                        the durable log of a turn, one row per event
     memories, memory_history      kept facts, and every change ever made to one
     embeddings                    sentence vectors with the encoder and the text they belong to
+    summaries                     what a long conversation was about
     v1_lines                      lines of an imported v1 file, byte for byte
 
 Instants are UTC in ISO 8601 with milliseconds, so text order is time order; days are
@@ -141,11 +142,22 @@ def m004_events_without_sources(db: Connection) -> None:
         )
 
 
+def m005_summaries(db: Connection) -> None:
+    db.execute("""
+        create table summaries (
+            session_id text primary key references sessions on delete cascade,
+            upto integer not null,          -- id of the last message read
+            content text not null,          -- JSON {said, asked, topics}
+            updated text not null
+        ) without rowid""")
+
+
 MIGRATIONS = (  # append only
     m001_conversations,
     m002_memories,
     m003_v1_lines,
     m004_events_without_sources,
+    m005_summaries,
 )
 
 
