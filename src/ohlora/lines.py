@@ -70,11 +70,13 @@ class Lines:
         answering: Collection[str] | None = None,
         always: Mapping[str, re.Pattern[str]] | None = None,
         vectors: NDArray[np.float32] | None = None,
+        edges: Table | None = None,
         asked: Table | None = None,
         smalltalk: Table | None = None,
     ) -> None:
         """`vectors` [N, dim] of the questions, when they are known already."""
-        self.asked, self.smalltalk = asked or Table(), smalltalk or Table()
+        self.edges, self.asked = edges or Table(), asked or Table()
+        self.smalltalk = smalltalk or Table()
         self.lines, self.encoder = list(lines), encoder
         self.always = dict(always or {})
         self.answering = set(answering or {ln.topic for ln in lines})
@@ -93,7 +95,7 @@ class Lines:
         """The line that answers `text` and its cosine, or None when no line is sure to."""
         if found := self.due(text):
             return random.Random(seed).choice(self.equals(found[0])), found[1]
-        if rule := self.asked.about_her(text):
+        if rule := self.edges.first(text) or self.asked.about_her(text):
             answer = choose(rule, text, seed)
             return (Line(text, answer, rule.topic), 1.0) if answer else None
         found = self._sure(text) or self._sure(OPENING.sub("", text))
@@ -110,7 +112,7 @@ class Lines:
         """
         if "[" in text:  # a memory written by hand is the model's to use
             return None
-        rule = self.smalltalk.everyday(text)
+        rule = self.smalltalk.first(text)
         if rule is None and (pair := self._pair(text)):
             return pair
         if rule is None:
@@ -192,6 +194,7 @@ def load_lines(persona_dir: Path, encoder: Encoder, smalltalk: bool = False) -> 
         answering,
         always,
         cached_vectors(lines, encoder),
+        read_table(folder / "boundaries.toml"),
         read_table(folder / "asked.toml"),
         read_table(folder / "smalltalk.toml") if smalltalk else None,
     )

@@ -1,9 +1,10 @@
 """What she says by rule: to questions about her life, and to everyday turns.
 
-A small language model answers everyday turns badly. So her persona may bring two tables of rules,
+A small language model answers everyday turns badly. So her persona may bring tables of rules,
 each a pattern for the user's turn and a few answers of hers:
 
-    lines/asked.toml        questions about her: the first rule that fits answers, before anything
+    lines/boundaries.toml   what she refuses or where help is due; the first rule that fits answers
+    lines/asked.toml        questions about her, next
     lines/smalltalk.toml    everyday turns: [[rule]]s by subject, then [[act]]s by kind of turn
                             (bad news, a plan, a request, a question she cannot know ...)
 
@@ -96,17 +97,24 @@ class Rule:
 
 @dataclass(frozen=True)
 class Table:
-    """The rules of one file, in order. `not_her`: people; a turn about them is not about her."""
+    """The rules of one file, in order.
+
+    not_her: people; a turn about them is not about her. not_asked: a statement or a doubt of the
+    user's own. Both count only where the turn does not name her.
+    """
 
     rules: tuple[Rule, ...] = ()
     acts: tuple[Rule, ...] = ()
     not_her: re.Pattern[str] | None = None
+    not_asked: re.Pattern[str] | None = None
     pairs: float = 1.0  # cosine from which a written everyday line answers; 1: never
 
     def about_her(self, text: str) -> Rule | None:
         """The rule for a question about her life."""
         squeezed, named, user = squeeze(text), names_her(text), about_user(text)
         other = bool(self.not_her and self.not_her.search(text)) and not named
+        if not named and self.not_asked and self.not_asked.search(squeezed):
+            return None
         for rule in self.rules:
             if rule.her and not named or (user or other) and not rule.user:
                 continue
@@ -114,8 +122,8 @@ class Table:
                 return rule
         return None
 
-    def everyday(self, text: str) -> Rule | None:
-        """The rule for an everyday turn by its subject."""
+    def first(self, text: str) -> Rule | None:
+        """The first rule that fits the turn."""
         return self._first(self.rules, text)
 
     def by_kind(self, text: str) -> Rule | None:
@@ -158,6 +166,7 @@ def read_table(path: Path) -> Table:
             tuple(read_rule(row, words) for row in raw.get("rule", [])),
             tuple(read_rule(row, words) for row in raw.get("act", [])),
             re.compile(raw["not_her"]) if "not_her" in raw else None,
+            re.compile(raw["not_asked"]) if "not_asked" in raw else None,
             float(raw.get("pairs", 1.0)),
         )
     except (
