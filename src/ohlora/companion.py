@@ -30,6 +30,7 @@ from ohlora.embedding import Encoder, load_encoder
 from ohlora.errors import BadInput, OhloraError
 from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
 from ohlora.expression import v1_expression
+from ohlora.expression.learned import Learned
 from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Progress, Sampling
@@ -98,6 +99,7 @@ class Companion:
         self.encoder, self.lines, self.face = encoder, lines, face
         self.mode, self.clock = mode, clock
         self.recall = Recall(store, encoder)
+        self._express = v1_expression if mode == "v1" else Learned(encoder.encode)
 
     def turn(
         self, session_id: str, text: str, response_id: str, stopped: Callable[[], bool]
@@ -183,7 +185,7 @@ class Companion:
 
         if spoken.text:
             yield Reply(spoken.text, spoken.source, answered)
-            expression = v1_expression(spoken.text)
+            expression = self._express(spoken.text)
             yield ExpressionEvent(expression.eyes, expression.mouth, expression.pose)
         tagged = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
         kept += apply(self.store, tagged, now, source_message_id=asked)

@@ -99,6 +99,7 @@ def test_a_log_of_an_earlier_version_loses_its_sources_and_its_purged_memories(
             db.execute(
                 "update events set payload = ? where response_id = ?", (json.dumps(payload), name)
             )
+        db.execute("drop table summaries")
         db.execute("pragma user_version = 3")
     db.close()
     again = open_store(tmp_path / "ohlora.db", clock)

@@ -112,6 +112,22 @@ def chat(
         write_ratings(out / name, report.rows)
 
 
+@app.command("expression")
+def expression(
+    encoder: Encoder = "embedded",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Her face on held-out lines, against the rules of v1.
+
+    \b
+    ohlora eval expression
+    """
+    from ohlora.evaluation.expression import evaluate
+
+    finish(evaluate(encoder), out, as_json)
+
+
 @app.command("memory")
 def memory(
     persona: Persona = "ohlora",

@@ -3,6 +3,7 @@
     persona.py   200 questions about who she is
     chat.py      100 everyday turns and 200 that test her boundaries
     memory.py    talks over several days, then questions about them
+    expression.py  her face on held-out lines, against v1's rules
     encoder.py   sentence similarity against human scores
     face.py      does her face obey: random faces x 50 labels (face_*.py: numbers, looks, pictures)
     report.py    results as JSON, one HTML page and a section for the model card
