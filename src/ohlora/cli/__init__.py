@@ -24,6 +24,7 @@ from ohlora.cli import (
     memory,
     models,
     persona,
+    pipeline,
     serve,
     synth,
     train,
@@ -50,6 +51,7 @@ app.add_typer(face.app, name="face")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(persona.app, name="persona")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(synth.app, name="synth")
 app.add_typer(train.app, name="train")
 app.add_typer(vision.app, name="vision")
