@@ -175,6 +175,8 @@ def test_the_user_is_not_answered_where_the_topic_never_speaks_of_the_user() -> 
         ("내 생일 언제야", True),
         ("우리 엄마 이름이 뭐게?", True),
         ("이름 뭐게?", True),
+        ("어디로 여행 가게?", True),
+        ("너 뭐 하게?", False),
         ("나 너 좋아해", False),
         ("우리 만날래?", False),
         ("생일이 언제야", False),

@@ -35,10 +35,12 @@ USER_WORDS = frozenset(
     "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
     "저 전 저는 저도 제 제가 저의 저를 저한테".split()
 )
-# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" asks what one knows oneself.
+# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" and "어디로 가게?" ask what one
+# knows oneself.
 MINE = re.compile(
     r"우리 ?(집|엄마|아빠|부모|가족|할머니|할아버지|동생|형|오빠|강아지|고양이|학교|회사|반|동네)"
     r"|(뭐|누구|어디|언제|살이|몇이|명이|얼마)게(?!\w)"
+    r"|게\?+$"
     r"|(?:^|\s)(내|제)(이름|나이|생일|전공|취미|학교|친구|꿈|직업|집|가족|고향|별명|mbti|MBTI)"
 )
 HER_WORDS = frozenset(
@@ -49,7 +51,7 @@ HER_WORDS = frozenset(
     니네
     """.split()
 )
-HER = re.compile(r"^(?:너|넌|네(?!시)|니(?!트)|로라|오로라|당신)")
+HER = re.compile(r"^(?:너(?!무|희)|넌|네(?!시)|니(?!트)|로라|오로라|당신)")
 
 
 def about_user(text: str) -> bool:

@@ -23,6 +23,7 @@ from ohlora.evaluation.facts import Fact, contradictions, load_facts
 from ohlora.evaluation.measures import polite, stray
 from ohlora.evaluation.sets import every_question
 from ohlora.persona import Persona
+from ohlora.smalltalk import AS_SAID, SAID_BACK, read_table
 from ohlora.training.llm_data import Row, held_out
 
 COLUMNS = "q", "a", "topic"
@@ -55,7 +56,7 @@ class Problem:
     level: Level
     rule: str
     file: str
-    number: int  # line of the file, from 1
+    number: int  # line of the file, or rule of a table, from 1
     what: str
     text: str = ""
 
@@ -88,10 +89,25 @@ def check(persona: Persona, count_tokens: CountTokens | None = None) -> list[Pro
     for line in lines:
         problems += line_problems(line, facts, slots)
         problems += too_long(line, longest, count_tokens or len)
+    for line in ruled(persona.folder / "lines"):
+        problems += line_problems(line, facts, slots)
+        problems += too_long(line, longest, count_tokens or len)
     problems += duplicates(lines)
     problems += leaks(lines, every_question())
     problems += straddling(lines)
     return sorted(problems, key=lambda p: (p.file, p.number, p.level, p.rule))
+
+
+def ruled(folder: Path) -> Iterator[Line]:
+    """The answers of the tables of rules, as lines whose question is the topic of the rule."""
+    for path in sorted(folder.glob("*.toml")):
+        if path.name == "answers.toml":
+            continue
+        table = read_table(path)
+        for number, rule in enumerate((*table.rules, *table.acts), start=1):
+            for answer in rule.say:
+                said = answer.replace(SAID_BACK, "그랬구나").replace(AS_SAID, "그 말")
+                yield Line(path.name, number, rule.topic, said, rule.topic)
 
 
 def persona_slots(persona: Persona) -> set[str]:
