@@ -35,8 +35,8 @@ USER_WORDS = frozenset(
     "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
     "저 전 저는 저도 제 제가 저의 저를 저한테".split()
 )
-# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" and "어디로 가게?" ask what one
-# knows oneself.
+# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" and "어디로 가게?" ask what
+# one knows oneself.
 MINE = re.compile(
     r"우리 ?(집|엄마|아빠|부모|가족|할머니|할아버지|동생|형|오빠|강아지|고양이|학교|회사|반|동네)"
     r"|(뭐|누구|어디|언제|살이|몇이|명이|얼마)게(?!\w)"
