@@ -85,7 +85,7 @@ def label(work: Work[Label]) -> Told:
     bad = [image for good, _, image in shown if not good][:12]
     women = [image for good, woman, image in shown if good and woman][:12]
     men = [image for good, woman, image in shown if good and not woman][:12]
-    padded = [some + [np.full_like(shown[0][2], 255)] * (12 - len(some))
+    padded = [some + [np.full_like(shown[0][2], 128)] * (12 - len(some))
               for some in (women, men, bad)]  # fmt: skip
     save_sheet(work.folder / "sheet.webp", [image for row in padded for image in row], columns=12)
     women_share = float(np.mean([row["gender"] for row in rows]))

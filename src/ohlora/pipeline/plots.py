@@ -34,8 +34,8 @@ def read_log(path: Path, columns: Sequence[str]) -> dict[str, Points]:
     return {name: points for name, points in found.items() if points}
 
 
-def curve(name: str, points: Points) -> str:
-    """One column over the steps: every value faint, their running mean on top."""
+def curve(caption: str, name: str, points: Points) -> str:
+    """One column over the steps: every value faint, their running mean on top. caption: HTML."""
     points = thinned(points)
     xs, ys = np.array(points, float).T
     log = bool(ys.min() > 0 and ys.max() > 30 * ys.min())
@@ -52,7 +52,7 @@ def curve(name: str, points: Points) -> str:
     mean = running_mean(shown)
     smooth = " ".join(at(x, y) for x, y in zip(xs, mean, strict=True))
     end_x, end_y = at(last, float(mean[-1])).split(",")
-    title = html.escape(name) + (", log" if log else "")
+    scale = ", log" if log else ""
     labels = (
         figure(LEFT - 6, 14, readable(float(ys.max())), "end"),
         figure(LEFT - 6, HIGH + 8, readable(float(ys.min())), "end"),
@@ -60,8 +60,9 @@ def curve(name: str, points: Points) -> str:
         figure(WIDE - 8, HIGH + 8 + LOW - 4, readable(last), "end"),
     )
     return (
-        f'<figure class="plot"><figcaption>{title} <b>{readable(float(ys[-1]))}</b></figcaption>\n'
-        f'<svg viewBox="0 0 {WIDE} {HIGH + 8 + LOW}" role="img" aria-label="{title}">'
+        f'<figure class="plot"><figcaption>{caption}{scale} <b>{readable(float(ys[-1]))}</b>'
+        "</figcaption>\n"
+        f'<svg viewBox="0 0 {WIDE} {HIGH + 8 + LOW}" role="img" aria-label="{html.escape(name)}">'
         f'<path class="axis" d="M{LEFT} 8V{HIGH + 8}H{WIDE - 8}"/>'
         f'<polyline class="raw" points="{raw}"/><polyline class="line" points="{smooth}"/>'
         f'<circle cx="{end_x}" cy="{end_y}" r="3"/>{"".join(labels)}</svg></figure>\n'

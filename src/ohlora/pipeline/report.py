@@ -36,7 +36,7 @@ p { margin: .2rem 0 }
 .soft, dt, figcaption { color: var(--soft) }
 button { float: right; font: inherit; color: inherit; background: var(--card); cursor: pointer;
   border: 1px solid var(--line); border-radius: 99px; padding: .25rem .9rem }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .8rem;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem;
   margin: 1.4rem 0 }
 .cards div, section { background: var(--card); border: 1px solid var(--line);
   border-radius: .8rem; box-shadow: var(--shadow) }
@@ -63,12 +63,14 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(17.5rem, 1fr
   gap: 0 1.8rem; margin: .8rem 0 0 }
 dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .22rem 0;
   border-bottom: 1px solid var(--line) }
-dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
+dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+dd.text { white-space: normal; overflow-wrap: anywhere }
+dl div:has(.text) dt { white-space: nowrap }
 figure { margin: 1rem 0 0 } figcaption { font-size: .88rem; margin-bottom: .3rem }
 figure img { max-width: 100%; max-height: 46rem; border-radius: .4rem; display: block }
-figure img.wide { width: 100% }
+figure img.wide { width: 100%; object-fit: contain; object-position: left }
 .svg { background: #fff; padding: .4rem }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr));
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr));
   gap: 0 1.2rem }
 .plot svg { width: 100%; height: auto; display: block }
 .plot b { float: right; color: var(--ink); font-variant-numeric: tabular-nums }
@@ -79,6 +81,7 @@ figure img.wide { width: 100% }
 .plot circle { fill: var(--accent) }
 .reached { color: var(--good) } .not { color: var(--bad) }
 footer { max-width: 66rem; margin: 0 auto; padding: .6rem 1.2rem 3rem; font-size: .9rem }
+@media (max-width: 48rem) { .shares text { display: none } }
 @media print { button, nav { display: none } section { break-inside: avoid } }
 """
 SCRIPT = """
@@ -172,17 +175,21 @@ def row(number: Number) -> str:
     value = f"{number.value:,}" if isinstance(number.value, int) else str(number.value)
     words = {"reached": ("reached", "도달"), "not reached": ("not reached", "미달")}
     if number.unit in words:
-        kind = number.unit.split()[0]
-        unit = f' <span class="{kind}">{both(*words[number.unit])}</span>'
+        verdict = number.unit.split()[0]
+        unit = f' <span class="{verdict}">{both(*words[number.unit])}</span>'
     else:
         unit = f" {esc(number.unit)}" if number.unit else ""
-    return f"<div><dt>{both(number.en, number.ko)}</dt><dd>{esc(value)}{unit}</dd></div>"
+    kind = " class=text" if len(value) > 20 else ""
+    return f"<div><dt>{both(number.en, number.ko)}</dt><dd{kind}>{esc(value)}{unit}</dd></div>"
 
 
 def plotted(folder: Path, wanted: Curve) -> str:
     """One plot a column."""
     log = read_log(folder / wanted.file, wanted.columns)
-    return "".join(curve(f"{wanted.en}: {name}", points) for name, points in log.items())
+    return "".join(
+        curve(both(f"{wanted.en}: {name}", f"{wanted.ko}: {name}"), name, points)
+        for name, points in log.items()
+    )
 
 
 def shown(folder: Path, picture: Picture) -> str:

@@ -22,7 +22,7 @@ def sheet(images: Sequence[Pixels], columns: int, tile: int = TILE) -> Pixels:
         np.asarray(Image.fromarray(image).resize((tile, tile), Image.Resampling.LANCZOS))
         for image in images
     ]
-    blank = np.full((tile, tile, 3), 255, np.uint8)
+    blank = np.full((tile, tile, 3), 128, np.uint8)
     fitting += [blank] * (-len(fitting) % columns)
     rows = [
         np.concatenate(fitting[i : i + columns], axis=1) for i in range(0, len(fitting), columns)
