@@ -274,7 +274,9 @@ def draw(
     """float [B, 3, R >> lod, R >> lod]; synthesis: the generator's own, compiled."""
     w = generator.mapping(z, label)[0]
     wp = generator.truncation(w, 1.0, 0)
-    image, _ = (synthesis or generator.synthesis)(wp, lod=lod)
+    if synthesis is None:  # a compiled one has no truth value
+        synthesis = generator.synthesis
+    image, _ = synthesis(wp, lod=lod)
     step = 1 << int(lod)
     return image[..., ::step, ::step]
 
