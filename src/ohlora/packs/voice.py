@@ -23,12 +23,12 @@ from ohlora.lines import (
     AGREEMENT,
     NEIGHBOURS,
     SHARPNESS,
-    about_user,
     load_lines,
     read_answering,
 )
 from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.persona import DEFAULT, Persona, load_persona
+from ohlora.smalltalk import about_user
 
 ASKED = 0.5  # cosine to a question about her life
 CLAIMED = 0.6  # cosine of a sentence to one of her fact lines
