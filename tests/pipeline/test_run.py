@@ -152,6 +152,30 @@ def test_a_bug_keeps_its_traceback_and_the_stage_is_named(three: Three, tmp_path
     assert record and record.state == "stopped" and "ZeroDivisionError: oops" in record.en
 
 
+def test_a_fault_while_making_room_leaves_the_old_version_as_it_was(
+    three: Three, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(tmp_path)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(StageError, match="No space left"):
+        patch.setattr(pipeline.os, "replace", full)
+        pipeline.do(tmp_path, *waiting(tmp_path, "two.word=b"))
+    assert made(tmp_path) == "aa"
+    assert [one.state for one in states(tmp_path, Plan("tiny"))] == ["done"] * 3
+    go(tmp_path, "two.word=b")
+    assert made(tmp_path) == "ab"
+
+
+def waiting(out: Path, setting: str) -> tuple[object, ...]:
+    """Arguments of `do` for the stage two with another option."""
+    plan = Plan("tiny", (setting,))
+    nothing = lambda *_: None  # noqa: E731
+    return states(out, plan)[1], plan.options()["two"], Machine(), nothing, nothing, ("", "")
+
+
 def test_the_options_of_a_folder_are_remembered(three: Three, tmp_path: Path) -> None:
     go(tmp_path, "one.word=b")
     plan = plan_of(tmp_path, None, ["two.word=c"])

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
+from ohlora.cli.pipeline import app
+from ohlora.errors import BadInput
 from ohlora.face.load import load_face
 from ohlora.pipeline.run import Plan, State, folder_of, run, states
 from ohlora.pipeline.stage import Machine
@@ -94,6 +97,20 @@ def test_a_second_run_does_nothing(whole: Path) -> None:
     said: list[str] = []
     run(whole, TINY, tell=lambda en, ko: said.append(en))
     assert [line.endswith("is there") for line in said] == [True] * len(NAMES)
+
+
+def test_show_tells_every_stage(whole: Path) -> None:
+    shown = CliRunner().invoke(app, ["show", str(whole), "--json"])
+    told = json.loads(shown.stdout)
+    assert told["preset"] == "tiny" and not told["running"]
+    assert [row["stage"] for row in told["stages"]] == list(NAMES)
+    assert sum(row["seconds"] for row in told["stages"]) > 1
+    assert "parser" in CliRunner().invoke(app, ["show", str(whole)]).stdout
+
+
+def test_show_of_a_folder_without_a_pipeline_is_one_sentence(tmp_path: Path) -> None:
+    wrong = CliRunner().invoke(app, ["show", str(tmp_path)])
+    assert isinstance(wrong.exception, BadInput) and "holds no pipeline" in str(wrong.exception)
 
 
 def test_an_option_makes_stale_what_depends_on_it(whole: Path) -> None:

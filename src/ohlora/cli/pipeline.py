@@ -115,9 +115,10 @@ def start() -> None:
     need_torch()
     if missing := [name for name in ("warp", "pyarrow", "sklearn") if find_spec(name) is None]:
         raise BadInput(
-            f"The pipeline needs {', '.join(missing)}: pip install 'ohlora[torch,synth]'.",
+            f"The pipeline needs {', '.join(missing)}: pip install 'ohlora[torch,synth]' "
+            "scikit-learn.",
             f"파이프라인에는 {', '.join(missing)} 패키지가 필요해요: "
-            "pip install 'ohlora[torch,synth]'",
+            "pip install 'ohlora[torch,synth]' scikit-learn",
         )
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
 

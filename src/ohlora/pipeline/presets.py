@@ -36,9 +36,9 @@ TINY: Options = {
     ),
     "filter": Filter(),
     "parser": Parser(
-        LoopConfig(steps=500, batch_size=1, ema=0.95, log_every=10, save_every=100),
-        ParserConfig(lr=1e-2, jitter=0.02, widths=(8, 16, 32, 48, 64)),
-        ParserConfig(lr=1e-2, jitter=0.02, widths=(6, 16, 32, 48, 64)),
+        LoopConfig(steps=700, batch_size=1, ema=0.95, log_every=10, save_every=100),
+        ParserConfig(lr=1e-2, jitter=0.02, widths=(12, 24, 32, 48, 64)),
+        ParserConfig(lr=1e-2, jitter=0.02, widths=(10, 20, 32, 48, 64)),
     ),
     "parse": Parsing(),
     "score": Scoring(),
@@ -95,19 +95,19 @@ CPU: Options = {
         LoopConfig(epochs=30, batch_size=16), PropertyConfig(lr=1e-4, patience=8, unit=16)
     ),
     "base": Base(
-        LoopConfig(steps=4_000, batch_size=8, precision="bfloat16", ema=0.998, sample_every=200),
+        LoopConfig(steps=8_000, batch_size=8, precision="bfloat16", ema=0.998, sample_every=500),
         BaseConfig(0, 0, 256, (256, 256, 192, 128, 64, 32), augment=0.6),
     ),
     "v1": V1(
-        LoopConfig(epochs=4, batch_size=8, precision="bfloat16", ema=0.99, sample_every=100),
+        LoopConfig(epochs=8, batch_size=8, precision="bfloat16", ema=0.99, sample_every=100),
         replace(finetune_v1.DEFAULT, group=8),
     ),
     "v3": V3(
-        LoopConfig(epochs=4, batch_size=8, precision="bfloat16", ema=0.99, sample_every=100),
+        LoopConfig(epochs=4, batch_size=8, ema=0.99, sample_every=100),
         replace(finetune_v3.DEFAULT, test_pictures=False),
     ),
     "v4": V4(
-        LoopConfig(epochs=4, batch_size=8, precision="bfloat16", ema=0.99, sample_every=100),
+        LoopConfig(epochs=8, batch_size=8, precision="bfloat16", ema=0.99, sample_every=100),
         replace(finetune_v4.DEFAULT, group=8),
     ),
     "near": Plan(6_000, 128, who="her"),
@@ -140,7 +140,7 @@ GPU: Options = {
         LoopConfig(epochs=40, batch_size=16, precision="bfloat16", ema=0.999, sample_every=500)
     ),
     "v3": V3(
-        LoopConfig(epochs=20, batch_size=8, precision="bfloat16", ema=0.999, sample_every=500),
+        LoopConfig(epochs=20, batch_size=8, ema=0.999, sample_every=500),
         replace(finetune_v3.DEFAULT, test_pictures=False),
     ),
     "v4": V4(

@@ -164,59 +164,56 @@ def do(
     """One stage, from where its folder stands. Raises StageError, Stopped."""
     stage, folder, started = one.stage, one.folder, time.monotonic()
     en, ko = title
-    why: tuple[str, str] | None = None
-    record = begun(one.fingerprint, options, 0.0)
+    record: Record | None = None
     try:
         seconds = one.seconds
         if one.state in ("stale", "missing"):
             seconds = make_room(out, folder, one.fingerprint)
             if (found := read_record(folder)) and found.done:
-                tell(
-                    f"{en}made earlier with these options", f"{ko}, 같은 옵션으로 만든 것이 있어요"
-                )
+                tell(f"{en}made earlier with these options", f"{ko}, 전에 만든 것이 있어요")
                 return
         else:
             tell(f"{en}going on", f"{ko}, 이어서 해요")
         record = begun(one.fingerprint, options, seconds)
         record.write(folder)
-        tell(f"{en}{stage.en}", f"{ko}")
+        tell(f"{en}{stage.en}", ko)
         inputs = {name: folder_of(out, name) for name in stage.needs}
         told = stage.run(Work(options, folder, inputs, machine, progress))
-        took = seconds + time.monotonic() - started
-        replace(record, state="done", seconds=round(took, 1), told=told).write(folder)
-    except KeyboardInterrupt as error:
-        why = "it was interrupted.", "중단했어요."
-        raise stopped(stage, out, why, Stopped) from error
-    except OhloraError as error:
-        why = error.en, error.ko
-        raise stopped(stage, out, why) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        why = (
-            f"{error.filename or folder} cannot be read or written ({reason}): make room.",
-            f"{error.filename or folder}에 읽거나 쓸 수 없어요({reason}). 공간을 비워 주세요.",
-        )
-        raise stopped(stage, out, why) from error
-    except MemoryError as error:
-        why = (
+        took = round(seconds + time.monotonic() - started, 1)
+        replace(record, state="done", seconds=took, told=told).write(folder)
+    except (Exception, KeyboardInterrupt) as error:
+        why = reason(error, folder)
+        if record:
+            took = round(record.seconds + time.monotonic() - started, 1)
+            with suppress(OSError):  # a full disk must not hide the reason
+                replace(record, state="stopped", seconds=took, en=why[0], ko=why[1]).write(folder)
+        if isinstance(error, OhloraError | OSError | MemoryError):
+            raise stopped(stage, out, why) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise stopped(stage, out, why, Stopped) from error
+        error.add_note(f"in the stage {stage.name} of {out}")
+        raise
+
+
+def reason(error: BaseException, folder: Path) -> tuple[str, str]:
+    """Why a stage ended, in English and Korean."""
+    if isinstance(error, OhloraError):
+        return error.en, error.ko
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted.", "사람이나 시스템이 중단했어요."
+    if isinstance(error, MemoryError):
+        return (
             "the memory does not suffice: close other programs or choose smaller options.",
             "메모리가 모자라요. 다른 프로그램을 닫거나 옵션을 줄여 주세요.",
         )
-        raise stopped(stage, out, why) from error
-    except BaseException as error:
-        why = (
-            f"a bug: {type(error).__name__}: {error}",
-            f"버그예요: {type(error).__name__}: {error}",
+    if isinstance(error, OSError):
+        what, words = error.filename or folder, error.strerror or str(error)
+        return (
+            f"{what} cannot be read or written ({words}): make room or see to its rights.",
+            f"{what}에 읽거나 쓸 수 없어요({words}). 공간이나 권한을 확인해 주세요.",
         )
-        error.add_note(f"in the stage {stage.name} of {out}")
-        raise
-    finally:
-        if why:
-            took = record.seconds + time.monotonic() - started
-            with suppress(OSError):  # a full disk must not hide the reason
-                replace(
-                    record, state="stopped", seconds=round(took, 1), en=why[0], ko=why[1]
-                ).write(folder)
+    what = f"{type(error).__name__}: {error}"
+    return f"a bug, {what}", f"버그예요, {what}"
 
 
 def stopped(
@@ -226,8 +223,8 @@ def stopped(
     return kind(
         f"The stage {stage.name} stopped: {why[0].rstrip('.')}; what is done is kept, go on with "
         f"{command}.",
-        f"{stage.name} 단계가 멈췄어요: {why[1].rstrip('.')}. 해 둔 것은 남아 있으니 {command}"
-        f"{josa('run', '으로/로')} 이어서 하세요.",
+        f"{stage.name} 단계가 멈췄어요: {why[1].rstrip('.')}. 해 둔 것은 남아 있으니 "
+        f"{josa(command, '으로/로')} 이어서 하세요.",
     )
 
 
