@@ -121,6 +121,17 @@ def test_pack_makes_a_face_that_needs_no_generator(files: tuple[str, str], tmp_p
     assert "three numbers" in refused("pack", *words[:-1], "2x2").en
 
 
+def test_a_pack_takes_its_own_levels(files: tuple[str, str], tmp_path: Path) -> None:
+    generator, z = files
+    words = ["--generator", generator, "--z", z, "--grid", "2x2x3", "--out", tmp_path / "pack"]
+    run("pack", *words, "--pose=-3.6,0,3.6", "--eyes=-2,0.5", "--blink=-3.5")
+    axes = load_face(f"pack:{tmp_path / 'pack'}").manifest()["axes"]
+    assert axes["pose"] == [-3.6, 0, 3.6] and axes["eyes"] == [-3.5, -2, 0.5]
+    words[-1] = tmp_path / "other"
+    for wrong in ("--pose=left", "--eyes=1,0", "--mouth="):
+        assert "ascending numbers" in refused("pack", *words, wrong).en
+
+
 def test_info_tells_what_a_face_can_do(files: tuple[str, str]) -> None:
     embedded = json.loads(run("info", "--json").stdout)
     assert embedded["frames"] == 175 and embedded["closed_eyes"] == 0

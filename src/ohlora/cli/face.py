@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from ohlora.errors import BadInput, StoreError
 
 if TYPE_CHECKING:
     from ohlora.face.latent import Z
+    from ohlora.face.lattice import Axes
     from ohlora.face.renderer import Renderer
 
 app = typer.Typer(no_args_is_help=True, help="Her face: draw it, look at it, steer it, pack it.")
@@ -78,6 +79,25 @@ def render(
         print(note, file=sys.stderr)
 
 
+def with_levels(axes: Axes, name: str, given: str) -> Axes:
+    """The axes with levels such as "-1.2,0,1.6" on one. Raises BadInput."""
+    from ohlora.face.lattice import Axes
+    from ohlora.face.pack import MAX_LEVELS
+
+    try:
+        levels = tuple(float(level) for level in given.split(","))
+        if not 1 <= len(levels) <= MAX_LEVELS:
+            raise ValueError(f"{len(levels)} levels")
+        return Axes(**{**asdict(axes), name: levels})
+    except ValueError as error:
+        raise BadInput(
+            f"--{name} wants 1 to {MAX_LEVELS} ascending numbers such as -1.2,0,1.6, got "
+            f"{given!r}.",
+            f"--{name}에는 -1.2,0,1.6처럼 커지는 숫자 1~{MAX_LEVELS}개를 적어 주세요. 받은 값: "
+            f"{given!r}",
+        ) from error
+
+
 @app.command("pack")
 def pack(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
@@ -85,9 +105,12 @@ def pack(
     z: ZFile = None,
     seed: Seed = None,
     grid: Annotated[str, typer.Option(help="Levels of eyes x mouth x pose.")] = "4x5x7",
+    eyes: Annotated[str | None, typer.Option(help="Their levels: -2.4,-1.2,0.2,1.6.")] = None,
+    mouth: Annotated[str | None, typer.Option(help="Its levels.")] = None,
+    pose: Annotated[str | None, typer.Option(help="Its levels.")] = None,
     blink: Annotated[
         float | None,
-        typer.Option(help="Add closed eyes, drawn at this value of eyes (below -1.2)."),
+        typer.Option(help="Add closed eyes, drawn at this value, below the lowest of eyes."),
     ] = None,
     directions: Directions = None,
     licence: Annotated[str, typer.Option(help="Licence of the frames.")] = "unknown",
@@ -122,6 +145,9 @@ def pack(
             f"The grid {grid!r} is not three numbers such as 4x5x7 ({error}).",
             f"{grid!r}는 4x5x7처럼 숫자 세 개여야 해요({error}).",
         ) from error
+    for name, given in (("eyes", eyes), ("mouth", mouth), ("pose", pose)):
+        if given is not None:
+            axes = with_levels(axes, name, given)
     if blink is not None:
         if not blink < axes.eyes[0]:
             raise BadInput(
