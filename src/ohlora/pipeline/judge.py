@@ -16,6 +16,7 @@ from ohlora.directions import control
 from ohlora.directions.draw import Drawer, from_weights, to_pixels
 from ohlora.directions.fit import FitConfig, calibrate, describe, fit
 from ohlora.directions.scorer import load_cnn_scorer, load_scorer
+from ohlora.errors import OhloraError
 from ohlora.evaluation.face_pictures import people_sheet
 from ohlora.evaluation.face_run import FaceSetting
 from ohlora.evaluation.face_run import run as evaluate
@@ -107,17 +108,30 @@ def accept_all(work: Work[Accept]) -> Told:
         seed=options.seed,
         device=device,
     )
+    more, pictures = evaluated(setting, work)
+    return Told((*numbers, *more), pictures)
+
+
+def evaluated(
+    setting: FaceSetting, work: Work[Accept]
+) -> tuple[tuple[Number, ...], tuple[Picture, ...]]:
+    """`ohlora eval face` into FOLDER/evaluation; its bars and pictures."""
     results = work.folder / "evaluation"
-    report = evaluate(setting, results, work.progress)
+    try:
+        report = evaluate(setting, results, work.progress)
+    except OhloraError as error:
+        if type(error) is not OhloraError:  # a fault of files, disk or options
+            raise
+        # No face in any picture, or no picture at all: that is a verdict too.
+        return (Number(error.en, error.ko, "0", "not reached"),), ()
     report.command = "ohlora pipeline run"
     write(results, report)
-    numbers += [
-        Number(one.what, one.what, one.text(), "" if one.passed is None else
-               "reached" if one.passed else "not reached")
-        for one in report.numbers if one.bar is not None
-    ]  # fmt: skip
-    pictures = [Picture(one.title, one.title, f"evaluation/{one.file}") for one in report.pictures]
-    return Told(tuple(numbers), tuple(pictures))
+    numbers = tuple(
+        Number(one.what, one.what, one.text(), "reached" if one.passed else "not reached")
+        for one in report.numbers if one.passed is not None
+    )  # fmt: skip
+    shown = (Picture(one.title, one.title, f"evaluation/{one.file}") for one in report.pictures)
+    return numbers, tuple(shown)
 
 
 def contestants(work: Work[Accept], device: str) -> dict[str, tuple[Draw, Score, int]]:

@@ -181,6 +181,8 @@ def do(
         told = stage.run(Work(options, folder, inputs, machine, progress))
         took = round(seconds + time.monotonic() - started, 1)
         replace(record, state="done", seconds=took, told=told).write(folder)
+        for spent in list(folder.rglob("checkpoints")):  # most of the disk, and nobody goes on
+            shutil.rmtree(spent, ignore_errors=True)
     except (Exception, KeyboardInterrupt) as error:
         why = reason(error, folder)
         if record:
