@@ -64,6 +64,9 @@ def test_a_training_forward_moves_the_mean_style_by_half_a_percent(
 ) -> None:
     out = generator.train()(z, label)
     torch.testing.assert_close(generator.truncation.w_avg, 0.005 * out.w.mean(0))
+    with torch.autocast("cpu", torch.bfloat16):  # the mean stays float32
+        generator(z, label)
+    assert generator.truncation.w_avg.dtype == torch.float32
     held = generator.truncation.w_avg.clone()
     generator(z, label, w_avg_decay=1.0)
     assert torch.equal(generator.truncation.w_avg, held)

@@ -306,7 +306,8 @@ class Generator(nn.Module):
         if self.training:
             if w_avg_decay < 1:
                 with torch.no_grad():
-                    self.truncation.w_avg.lerp_(w.mean(dim=0), 1 - w_avg_decay)
+                    w_avg = self.truncation.w_avg
+                    w_avg.lerp_(w.mean(dim=0).to(w_avg), 1 - w_avg_decay)
             prob = self.config.style_mixing_prob if style_mixing_prob is None else style_mixing_prob
             if prob > 0:
                 mixed = self.mix_styles(w, z, label, prob, lod)
