@@ -47,8 +47,8 @@ def toy_folder(folder: Path, who: str = "her", people: int = PEOPLE) -> Path:
         picture[: SIZE // 2] = 128 + 50 * np.tanh(eyes)
         mask = np.zeros((SIZE, SIZE), np.uint8)
         mask[: SIZE // 2] = 4
-        measured = {"eyes": eyes, "mouth": mouth, "score_pose": pose}
-        scores = {"score_eyes": 9 + eyes, "score_mouth": mouth}
+        measured = {"eyes": eyes, "mouth": mouth, "roll": pose}
+        scores = {"score_eyes": 9 + eyes, "score_mouth": mouth, "score_pose": pose}
         rows.append({"index": index, "person": person, "image": png(picture), "mask": png(mask),
                      **measured, **scores})  # fmt: skip
     (folder / "shards").mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_people_who_are_kept_out_never_train(folder: Path) -> None:
 def test_labels_are_deviations_from_everyday_expressions(folder: Path) -> None:
     domain = read_domain(folder, SIZE)
     undone = domain.labels.undo(domain.held.faces.labels)
-    assert domain.labels.names == ("eyes", "mouth", "score_pose")
+    assert domain.labels.names == ("eyes", "mouth", "roll")
     assert domain.scores.mean[0] == pytest.approx(9 + domain.labels.mean[0], abs=1e-4)
     assert np.isfinite(undone).all()
 

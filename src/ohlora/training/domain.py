@@ -38,7 +38,9 @@ from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.training.losses import discriminator_loss, generator_loss, r1_penalty
 from ohlora.training.muon import Muon
 
-COLUMNS = ("eyes", "mouth", "score_pose")  # measured; mask-fine where there is a finer measure
+# Measured, mask-fine where there is a finer measure. The v2 rules see the pose in the line between
+# the eyes and give 0 where they are shut, so the head's own tilt (what that line shows) is learnt.
+COLUMNS = ("eyes", "mouth", "roll")
 SCORES = ("score_eyes", "score_mouth", "score_pose")  # what the v2 rules give for them
 FACE_CLASSES = (2, 3, 4, 5, 7, 8, 9)  # brows, eyes, lips and inner mouth count more
 HELD_PEOPLE = 0.04  # share kept from training
