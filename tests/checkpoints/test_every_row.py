@@ -200,6 +200,7 @@ LOADERS: dict[str, Loader] = {
     "embedded-adapter": embedded,
     "embedded-encoder": embedded,
     "embedded-face": embedded,
+    "embedded-parser": embedded,
     "embedded-runtime": embedded,
 }
 

@@ -98,5 +98,5 @@ def test_a_cell_outside_the_grid_is_a_clear_error(face: Lattice, cell: tuple) ->
 
 @pytest.mark.parametrize("spec", ["", "pack:", "face", "folder:x"])
 def test_an_unknown_face_name_says_what_to_write(spec: str) -> None:
-    with pytest.raises(BadInput, match="embedded, pack:DIR"):
+    with pytest.raises(BadInput, match="embedded:NUMBER, pack:DIR"):
         load_face(spec)

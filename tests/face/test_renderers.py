@@ -138,6 +138,20 @@ def test_a_generator_becomes_a_face(files: tuple[Path, Path]) -> None:
     face.close()
 
 
+def test_a_number_after_embedded_is_another_woman_who_blinks() -> None:
+    her, other, same = load_face("embedded"), load_face("embedded:7"), load_face("embedded:7")
+    try:
+        assert other.id == same.id
+        assert (other.closed_eyes, other.size, len(other.axes["pose"])) == (0, 128, 13)
+        rest = other.nearest(NEUTRAL)
+        assert other.frame(rest)[8:12] == b"WEBP" and other.frame(rest) != her.frame(rest)
+    finally:
+        other.close()
+        same.close()
+    with pytest.raises(BadInput, match="embedded:NUMBER"):
+        load_face("embedded:someone")
+
+
 @pytest.mark.parametrize("tail", ["", ";grid=2x2x2", ";z=Z;psi=much", ";z=Z;grid=2x2", ";z=Z;a=1"])
 def test_a_generator_spec_that_cannot_be_read_says_how(files: tuple[Path, Path], tail: str) -> None:
     generator, z = files

@@ -15,10 +15,14 @@ from pathlib import Path
 from ohlora.checkpoints.catalog import Row
 from ohlora.checkpoints.records import models_home
 from ohlora.checkpoints.state import State
+from ohlora.checkpoints.tensors import open_tensors
 from ohlora.errors import CheckpointError
 from ohlora.text import josa
 
-WEIGHT_FILES = {"llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "*/index.json"}
+WEIGHT_FILES = {
+    "llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "pack_v0/index.json",
+    "vision": "*.safetensors",
+}  # fmt: skip
 REINSTALL = "pip install --force-reinstall ohlora-embedded"
 
 
@@ -132,12 +136,28 @@ def check_embedded(row: Row) -> None:
         from ohlora.face import load_face
 
         load_face("embedded")
+        check_tensors(row, "generator.safetensors")
+    elif row.id == "embedded-parser":
+        check_tensors(row, "face_parser.safetensors")
     else:
         from ohlora.llm.adapter import read_adapter
 
         folder = _package_folder(row)
         assert folder is not None
         read_adapter(folder / "adapter")
+
+
+def check_tensors(row: Row, name: str) -> None:
+    """Raises CheckpointError when the file cannot be read or holds a NaN."""
+    folder = _package_folder(row)
+    assert folder is not None
+    file = open_tensors(folder / name)
+    if wrong := next(file.not_finite(), None):
+        raise CheckpointError(
+            folder / name,
+            f"{wrong} holds a NaN or infinity: run `{REINSTALL}`.",
+            f"{wrong}에 NaN이나 무한대가 있어요. `{REINSTALL}`로 다시 설치해 주세요.",
+        )
 
 
 def _check_base() -> None:

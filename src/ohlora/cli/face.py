@@ -215,7 +215,7 @@ def sheet(
 @app.command("info")
 def info(
     face: Annotated[
-        str, typer.Argument(help="embedded, pack:FOLDER, or a generator's file.")
+        str, typer.Argument(help="embedded, embedded:7, pack:FOLDER, or a generator's file.")
     ] = "embedded",
     as_json: Json = False,
 ) -> None:

@@ -28,7 +28,8 @@ Encoder = Annotated[
 Face = Annotated[
     str | None,
     typer.Option(
-        help="embedded, pack:FOLDER, or generator:FILE;z=FILE.", show_default="the persona's"
+        help="embedded, embedded:7 (another woman), pack:FOLDER, or generator:FILE;z=FILE.",
+        show_default="the persona's",
     ),
 ]
 Mode = Annotated[

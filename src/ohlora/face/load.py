@@ -1,5 +1,6 @@
-"""One string names a face: "embedded", "pack:DIR" or "generator:FILE;z=FILE[;option=value]".
+"""One string names a face: "embedded", "embedded:7", "pack:DIR" or "generator:FILE;z=FILE[;...]".
 
+embedded is she; embedded:SEED is another woman of her generator, the same for the same seed.
 FILE is a path or a catalog id: generator:stylegan-v3-generator;z=z-vector is v1's face.
 Options of a generator: runtime=openvino|torch, psi=0..1, grid=4x5x7 (levels of eyes, mouth, pose),
 noise=0..1 (v1: 0.15), directions=FILE (of `ohlora face directions` or `calibrate`).
@@ -15,6 +16,12 @@ from ohlora.face.pack import MAX_LEVELS, FramePack
 from ohlora.paths import embedded
 
 OPTIONS = ("z", "runtime", "psi", "grid", "noise", "directions")
+OTHER_AXES = Axes(  # of the embedded generator: all it was taught; the lowest eyes are shut
+    eyes=(-3.5, -2.4, -1.2, 0.2, 1.6),
+    mouth=(-1.2, -0.7, 0.0, 0.75, 1.5),
+    pose=tuple(round(-3.6 + 0.6 * i, 1) for i in range(13)),
+    closed_eyes=0,
+)
 
 
 def load_face(spec: str = "embedded") -> Lattice:
@@ -25,15 +32,31 @@ def load_face(spec: str = "embedded") -> Lattice:
     kind, _, rest = spec.partition(":")
     if spec == "embedded":
         return Lattice(FramePack(embedded() / "face" / "pack_v0"))
+    if kind == "embedded" and rest.isdecimal():
+        return _other_face(int(rest))
     if kind == "pack" and rest:
         return Lattice(FramePack(Path(rest).expanduser()))
     if kind == "generator" and rest:
         return _generator_face(rest)
     raise BadInput(
-        f"Unknown face {spec!r}: write embedded, pack:DIR or generator:FILE;z=FILE.",
-        f"{spec!r} 얼굴을 알 수 없어요. embedded, pack:폴더, generator:파일;z=파일 중 하나로 "
-        "적어 주세요.",
+        f"Unknown face {spec!r}: write embedded, embedded:NUMBER, pack:DIR or "
+        "generator:FILE;z=FILE.",
+        f"{spec!r} 얼굴을 알 수 없어요. embedded, embedded:숫자, pack:폴더, generator:파일;z=파일 "
+        "중 하나로 적어 주세요.",
     )
+
+
+def _other_face(seed: int) -> Lattice:
+    from ohlora.checkpoints.load import load_generator
+    from ohlora.face.latent import random_z
+    from ohlora.face.rendered import RenderedFrames
+    from ohlora.face.renderer import make_renderer
+
+    weights = load_generator(embedded() / "face" / "generator.safetensors")
+    renderer = make_renderer(weights, random_z(seed, weights.config.w_dim))
+    frames = RenderedFrames(renderer, OTHER_AXES)
+    frames.draw_ahead()
+    return Lattice(frames)
 
 
 def _generator_face(rest: str) -> Lattice:
