@@ -171,6 +171,9 @@ def draw(logits: Any, before: Sequence[int], sampling: Sampling, rng: Any) -> in
 def _load(source: Source, device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # ours says what is being loaded
 
     model: Any
     where, adapter = source.base, source.adapter
