@@ -119,7 +119,8 @@ def load_sbert(folder: Path, device: str = "cpu") -> SentenceBert:
             "이 인코더에는 torch와 transformers가 필요해요: pip install 'ohlora[torch]'",
         ) from error
     try:
-        transformers.utils.logging.disable_progress_bar()  # ours says what is being loaded
+        # Ours says what is being loaded.
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True

@@ -173,7 +173,7 @@ def _load(source: Source, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # ours says what is being loaded
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # ours says what is loaded
 
     model: Any
     where, adapter = source.base, source.adapter
