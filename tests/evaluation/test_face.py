@@ -68,6 +68,8 @@ def test_a_deaf_generator_reaches_none(scorer: PartScorer, z: np.ndarray) -> Non
         0
     ] * 3
     assert found["faces within all six thresholds"] == 0 and len(report.failures) == 1
+    (talk,) = [number for number in report.numbers if number.what == "largest cross-talk"]
+    assert talk.passed is None and "not every property obeys" in talk.note
 
 
 def test_a_leak_between_labels_is_cross_talk(scorer: PartScorer, z: np.ndarray) -> None:

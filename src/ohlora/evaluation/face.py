@@ -170,9 +170,11 @@ def summarise(
     talk = cross_talk(LABELS50, faces.measured)
     off = np.abs(talk - np.diag(np.diag(talk)))
     row, column = np.unravel_index(off.argmax(), off.shape)
+    obeys = bool((np.abs(np.diag(talk)) > 0.1).all())  # a deaf face has nothing to mix up
     numbers.append(
-        Number("largest cross-talk", round(float(off.max()), 4), bar=TALK_BAR,
-               lower_is_better=True, note=f"of {PROPERTIES[row]} on {PROPERTIES[column]}")
+        Number("largest cross-talk", round(float(off.max()), 4), bar=TALK_BAR if obeys else None,
+               lower_is_better=True, note=f"of {PROPERTIES[row]} on {PROPERTIES[column]}"
+               if obeys else "says nothing: not every property obeys")
     )  # fmt: skip
     wished_pose = np.broadcast_to(LABELS50[:, 2], (z, labels)).reshape(-1)
     yaw = plain_r(wished_pose, faces.turns.reshape(-1))
