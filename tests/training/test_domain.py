@@ -33,7 +33,7 @@ from ohlora.training.domain import (
 from ohlora.training.loop import LoopConfig
 
 SIZE, PEOPLE = 16, 60
-CONFIG = DomainConfig(channels=(16, 16, 16), w_dim=64, steps=120, lr=5e-3, coarse=((0.3, 1.0),))
+CONFIG = DomainConfig(channels=(16, 16, 16), w_dim=64, steps=240, lr=5e-3, coarse=((0.3, 1.0),))
 
 
 def toy_folder(folder: Path, who: str = "her", people: int = PEOPLE) -> Path:
@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    loop = LoopConfig(steps=120, batch_size=8, ema=0.9, log_every=10, sample_every=60, threads=1)
+    loop = LoopConfig(steps=240, batch_size=8, ema=0.9, log_every=10, sample_every=60, threads=1)
     return train_domain(folder, CONFIG, loop, tmp_path_factory.mktemp("run"))
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.synth.near import sample_near
+from ohlora.synth.near import sample_near, seed_of_scene
 from ohlora.synth.parameters import Face, from_dict, to_dict
 from ohlora.synth.render import Renderer
 from ohlora.synth.sample import sample_person, sample_scene
@@ -80,7 +80,7 @@ class Plan:
         return Face(sample_person(person_seed), sample_scene(scene_seed))
 
     def scene_seed(self, index: int) -> int:
-        return self.seed * 10_000_019 + index
+        return seed_of_scene(self.seed, index)
 
     def person_seed(self, index: int) -> int:
         return self.seed * 1_000_003 + index // self.pictures_per_person

@@ -128,6 +128,11 @@ def sample_near(person_seed: int, scene_seed: int, spread: float, own_share: flo
     return Face(person_near(code, spread), express(scene_near(code, spread), yaw, eyes, jaw))
 
 
+def seed_of_scene(seed: int, index: int) -> int:
+    """The scene of picture `index` of a data set with this seed."""
+    return seed * 10_000_019 + index
+
+
 def everyday(scene_seed: int) -> bool:
     """Whether `sample_near` draws an everyday expression: these set mean and deviation."""
     return Dice(scene_seed, 5).chance(0.3)

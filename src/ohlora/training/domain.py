@@ -32,9 +32,9 @@ from ohlora.face.pixels import write_atomic
 from ohlora.models.discriminator import Discriminator, DiscriminatorConfig
 from ohlora.models.generator_config import GeneratorConfig
 from ohlora.models.stylegan import MAPPING_LR, Generator
-from ohlora.synth.near import CODE_SIZE, code_of, everyday
+from ohlora.synth.near import CODE_SIZE, code_of, everyday, seed_of_scene
 from ohlora.training.face_data import Batch, FaceData, LabelScale, read_manifest
-from ohlora.training.loop import LoopConfig, Run, train
+from ohlora.training.loop import LoopConfig, Run, seed_all, train
 from ohlora.training.losses import discriminator_loss, generator_loss, r1_penalty
 from ohlora.training.muon import Muon
 
@@ -83,7 +83,7 @@ class DomainData:
 @dataclass(frozen=True)
 class Domain:
     train: DomainData
-    held: DomainData  # people never trained on
+    held: DomainData  # not trained on: other people, and she in other expressions
     labels: LabelScale  # standardises COLUMNS
     scores: LabelScale  # standardises SCORES, for whoever measures with the v2 rules
 
@@ -98,7 +98,7 @@ def read_domain(folder: Path, size: int) -> Domain:
         )
     faces = FaceData.from_synth(folder, COLUMNS, size)
     scores = FaceData.from_synth(folder, SCORES, size)
-    calm = np.array([everyday(plan["seed"] * 10_000_019 + int(i)) for i in faces.numbers])
+    calm = np.array([everyday(seed_of_scene(plan["seed"], int(i))) for i in faces.numbers])
     labels = faces.subset(calm).standardised().scale
     score_scale = scores.subset(calm).standardised().scale
     assert labels is not None and score_scale is not None
@@ -337,6 +337,7 @@ def train_domain(data: Path, config: DomainConfig, loop: LoopConfig, run_dir: Pa
     Raises what read_domain and loop.train raise.
     """
     domain = read_domain(data, config.generator.resolution)
+    seed_all(loop.seed)  # the first weights too
     train(DomainRecipe(config, domain), domain.train, loop, run_dir)
     domain.labels.save(run_dir / "labels.json")
     domain.scores.save(run_dir / "scores.json")
