@@ -62,6 +62,16 @@ export class Lattice {
   }
 
   /**
+   * How many steps of an axis `span` is, on average.
+   * @param {"eyes" | "mouth" | "pose"} axis
+   * @param {number} span standard deviations
+   */
+  steps(axis, span) {
+    const values = this.manifest.axes[axis];
+    return values.length < 2 ? 0 : (span * (values.length - 1)) / (values.at(-1) - values[0]);
+  }
+
+  /**
    * Pose rests on a frame, never between two; eyes and mouth do so where they are close to one.
    * @param {Expression} expression
    * @returns {Point}

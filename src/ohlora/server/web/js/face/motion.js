@@ -11,6 +11,7 @@ const HOLD_S = 6; // a reply's expression stays this long after the last syllabl
 const CRY_S = 1.4; // but an open mouth closes most of the way sooner, as in life
 const AFTERGLOW = 0.3; // what is left of it then
 const SPEAK_STEPS = 2.4; // lattice steps the mouth opens for a wide vowel
+const GLANCE_SD = 1.2; // how far she looks aside, in standard deviations of pose
 
 /** Critically damped: arrives as fast as it can without overshooting. */
 export class Spring {
@@ -78,6 +79,7 @@ export class Motion {
     this.blink = new Blink(random);
     this.hold = 0;
     this.glance = { eyes: 0, pose: 0, wait: 3 };
+    this.aside = Math.round(lattice.steps("pose", GLANCE_SD)); // pose rests on frames
     this.clock = 0;
     this.thinking = false;
     this.still = false; // the viewer asked the system for less motion
@@ -174,7 +176,8 @@ export class Motion {
     if (glance.wait > 0) return;
     const busy = this.speech.speaking || this.thinking || this.expression !== this.rest;
     const away = glance.pose !== 0;
-    glance.pose = !busy && !away && this.random() < 0.45 ? (this.random() < 0.5 ? -1 : 1) : 0;
+    const side = this.random() < 0.5 ? -this.aside : this.aside;
+    glance.pose = !busy && !away && this.random() < 0.45 ? side : 0;
     glance.eyes = (this.random() - 0.5) * 0.3;
     glance.wait = glance.pose !== 0 ? 1.6 + 1.6 * this.random() : 3 + 5 * this.random();
   }
