@@ -1,7 +1,7 @@
 """One turn, from what the user says to how her face answers. The only place that knows the order.
 
     text -> recall -> her own line, if she has one for this, else the language model (streams)
-         -> expression -> memories from what the USER said -> done
+            with an expression for each sentence -> memories from what the USER said -> done
 
 Every event is in the store before it is yielded: what a listener saw is never lost, and what
 enters the history is exactly what was delivered. Nothing here knows who is listening.
@@ -31,6 +31,7 @@ from ohlora.errors import BadInput, OhloraError
 from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
 from ohlora.expression import v1_expression
 from ohlora.expression.learned import Learned
+from ohlora.expression.reaction import Reaction
 from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Progress, Sampling
@@ -173,6 +174,7 @@ class Companion:
         line = line or self._smalltalk(prompt, seed)
         first_token_s = None
         answer = self._say(line, stopped) if line else self._generate(prompt, stopped, seed)
+        reaction = Reaction(self._express, by_sentence=self.mode != "v1")
         while True:
             try:
                 piece = next(answer)
@@ -182,11 +184,11 @@ class Companion:
             if first_token_s is None:
                 first_token_s = time.perf_counter() - started
             yield Token(piece)
+            yield from reaction.add(piece)
 
         if spoken.text:
             yield Reply(spoken.text, spoken.source, answered)
-            expression = self._express(spoken.text)
-            yield ExpressionEvent(expression.eyes, expression.mouth, expression.pose)
+            yield from reaction.end()
         tagged = [Fact(tag.key, tag.value) for raw in spoken.tags for tag in parse_tags(raw)[1]]
         kept += apply(self.store, tagged, now, source_message_id=asked)
         for action, record in kept:

@@ -1,6 +1,6 @@
 """What one turn says to whoever listens: six kinds of event, in one order.
 
-    (memory recalled)*  token*  reply  expression  (memory stored)*  done | error
+    (memory recalled)*  (token | expression)*  reply  expression  (memory stored)*  done | error
 
 `Companion.turn` yields them; the terminal, the web socket and the OpenAI-style API show them.
 On the wire an event is a flat JSON object: {"type", "response_id", "seq", ...fields}.
@@ -43,12 +43,17 @@ class Reply(Event):
 
 @dataclass(frozen=True)
 class ExpressionEvent(Event):
-    """How her face answers, in property-score units (standard deviations)."""
+    """How her face answers from one place of the reply on; the last one stays.
+
+    eyes, mouth, pose: property-score units (standard deviations). at: characters (code points) of
+    the reply before the sentence that it belongs to.
+    """
 
     type: ClassVar[str] = "expression"
     eyes: float
     mouth: float
     pose: float
+    at: int = 0
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,39 @@ def test_she_blinks_and_no_motion_leaves_the_lattice(her: Her, tab: Tab) -> None
     assert min(turns[::2]) > 1 and max(turns[1::2]) < 0.6
 
 
+REACTION = """async (still) => {
+  const {Lattice} = await import("/static/js/face/lattice.js");
+  const {Motion} = await import("/static/js/face/motion.js");
+  const {face} = await (await fetch("/api/info")).json();
+  const lattice = new Lattice(face, (path) => path);
+  const rest = lattice.point({eyes: 0.2, mouth: -1.2, pose: -1.2});
+  const motion = new Motion(lattice, rest, {random: () => 0.9});
+  motion.still = still;
+  motion.say("축하해! 그런데 미안.");
+  const glad = motion.show({eyes: 1.6, mouth: 0.9, pose: -1.2, at: 0});
+  const sorry = motion.show({eyes: -0.8, mouth: -0.7, pose: 1.8, at: 5});
+  const seen = [];
+  for (let i = 0; i < 200; i++) {
+    seen.push([glad, sorry, rest].indexOf(motion.expression));
+    motion.step(0.02);
+  }
+  motion.think();
+  motion.say("다음 말");
+  return {seen, waiting: motion.coming.length, spoken: motion.speech.spoken};
+}"""
+
+
+def test_her_face_changes_when_her_voice_reaches_the_sentence(her: Her, tab: Tab) -> None:
+    tab.open(her.url)
+    result = tab.page.evaluate(REACTION, False)
+    order = list(dict.fromkeys(result["seen"]))
+    assert order in ([2, 0, 1], [0, 1])  # (rest until the first sound,) glad, then sorry
+    assert 10 < result["seen"].index(1) < 60  # after "축하해!", 0.2 to 1.2 s
+    assert result["waiting"] == 0 and result["spoken"] == 0  # a new turn begins from nothing
+    silent = tab.page.evaluate(REACTION, True)  # without motion there is no voice to wait for
+    assert set(silent["seen"]) == {1}
+
+
 SPEECH = """async () => {
   const {mouthShape} = await import("/static/js/face/speech.js");
   return Object.fromEntries([..."아으맘a.😊"].map((c) => [c, mouthShape(c)]));

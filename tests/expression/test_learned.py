@@ -28,13 +28,6 @@ def test_no_held_out_line_is_learned_from() -> None:
     assert {feeling for _, feeling in lines()} == set(FACES)
 
 
-def test_a_reply_of_two_feelings_shows_both_and_ends_with_the_last(learned: Learned) -> None:
-    glad, sorry = learned("축하해!"), learned("미안해.")
-    both = learned("축하해! 미안해.")
-    assert glad.pose < both.pose < sorry.pose
-    assert abs(both.pose - sorry.pose) < abs(both.pose - glad.pose)
-
-
 @pytest.mark.parametrize("text", ["", " ", "…", "?!", "😊", "a" * 5_000])
 def test_any_text_gets_a_face_within_range(learned: Learned, text: str) -> None:
     face = learned(text)

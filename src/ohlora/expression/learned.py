@@ -42,7 +42,6 @@ MARKS = tuple(
     )
 )  # fmt: skip
 MARK_WEIGHT, RIDGE, SHARPNESS = 0.6, 0.3, 8.0
-SENTENCE = re.compile(r"[^.!?~…\n]+[.!?~…\n]*[^\w\s]*")
 
 
 def lines(name: str = "lines") -> list[tuple[str, str]]:
@@ -70,13 +69,9 @@ class Learned:
         weights: NDArray[np.float64] = score / score.sum(axis=1, keepdims=True)
         return weights
 
-    def __call__(self, text: str) -> Expression:
-        """Her face for a reply: the mean over its sentences, the last counting double."""
-        sentences = [part.strip() for part in SENTENCE.findall(text) if part.strip()] or [text]
-        faces = self.feelings(sentences) @ self._faces  # [N, 3]
-        counts = np.ones(len(faces))
-        counts[-1] = 2.0
-        eyes, mouth, pose = (counts @ faces / counts.sum()).round(3).tolist()
+    def __call__(self, sentence: str) -> Expression:
+        """Her face for one sentence: the feelings' faces, each weighted by how likely it is."""
+        eyes, mouth, pose = (self.feelings([sentence])[0] @ self._faces).round(3).tolist()
         return Expression(eyes, mouth, pose)
 
     def _features(self, sentences: Sequence[str]) -> NDArray[np.float64]:

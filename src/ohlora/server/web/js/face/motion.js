@@ -76,6 +76,8 @@ export class Motion {
     this.pose = new Spring(rest.pose, 9);
     this.expression = rest;
     this.speech = new Speech();
+    /** @type {{face: import("./lattice.js").Point, at: number}[]} faces her voice has not reached */
+    this.coming = [];
     this.blink = new Blink(random);
     this.hold = 0;
     this.glance = { eyes: 0, pose: 0, wait: 3 };
@@ -85,11 +87,18 @@ export class Motion {
     this.still = false; // the viewer asked the system for less motion
   }
 
-  /** She shows this from now on, holds it, then relaxes. */
+  /**
+   * She shows this once her voice is there, holds it, then relaxes.
+   * @param {import("./lattice.js").Expression & {at?: number}} expression at: characters of the
+   *   reply before its sentence
+   * @returns {import("./lattice.js").Point}
+   */
   show(expression) {
-    this.expression = this.lattice.point(expression);
-    this.hold = HOLD_S;
+    const face = this.lattice.point(expression);
+    this.coming.push({ face, at: expression.at ?? 0 });
     this.thinking = false;
+    this.#reach();
+    return face;
   }
 
   say(text) {
@@ -97,13 +106,31 @@ export class Motion {
     if (!this.still) this.speech.add(text);
   }
 
+  /** A reply that was half said before a reload: its voice goes on from there. */
+  skip(text) {
+    this.speech.skip(text);
+  }
+
+  /** The next reply is being made; what is left of the one before is not said any more. */
   think() {
+    this.speech.clear();
+    this.coming = [];
     this.thinking = true;
+  }
+
+  #reach() {
+    while (
+      this.coming.length > 0 &&
+      (!this.speech.speaking || this.speech.spoken > this.coming[0].at)
+    ) {
+      this.expression = this.coming.shift().face;
+      this.hold = HOLD_S;
+    }
   }
 
   /** The reply was stopped or thrown away: mouth shut, face at rest, at once. */
   drop() {
-    this.speech.clear();
+    this.think();
     this.thinking = false;
     this.relax();
   }
@@ -127,6 +154,7 @@ export class Motion {
   step(dt) {
     this.clock += dt;
     const open = this.speech.step(dt);
+    this.#reach();
     if (this.hold > 0 && !this.speech.speaking) {
       this.hold -= dt;
       if (this.hold <= 0) this.relax();

@@ -48,10 +48,7 @@ const LONGEST_S = 4; // a long reply that comes at once is not mouthed to its en
 /** Characters wait here and are spoken one beat at a time; hurries when many wait. */
 export class Speech {
   constructor() {
-    /** @type {{open: number, seconds: number}[]} */
-    this.queue = [];
-    this.left = 0; // seconds of the shape now in the mouth
-    this.open = 0;
+    this.clear();
   }
 
   get speaking() {
@@ -63,17 +60,24 @@ export class Speech {
     for (const character of text) {
       const { open, closesFirst, closesAfter, beats } = mouthShape(character);
       const seconds = beats * BEAT_S;
-      if (closesFirst) this.queue.push({ open: 0, seconds: 0.5 * seconds });
-      this.queue.push({ open, seconds });
-      if (closesAfter) this.queue.push({ open: 0, seconds: 0.5 * seconds });
+      if (closesFirst) this.queue.push({ open: 0, seconds: 0.5 * seconds, spoken: 0 });
+      this.queue.push({ open, seconds, spoken: 1 });
+      if (closesAfter) this.queue.push({ open: 0, seconds: 0.5 * seconds, spoken: 0 });
     }
   }
 
-  /** Close the mouth now: the reply was stopped. */
+  /** These characters of the reply were said before. @param {string} text */
+  skip(text) {
+    this.spoken += [...text].length;
+  }
+
+  /** Close the mouth now: the reply was stopped, or another begins. */
   clear() {
+    /** @type {{open: number, seconds: number, spoken: number}[]} */
     this.queue = [];
-    this.left = 0;
+    this.left = 0; // seconds of the shape now in the mouth
     this.open = 0;
+    this.spoken = 0; // characters of the reply that the mouth has begun
   }
 
   /** @param {number} dt seconds @returns {number} how far the mouth should be open, 0..1 */
@@ -86,6 +90,7 @@ export class Speech {
         const next = this.queue.shift();
         this.open = next.open;
         this.left = next.seconds;
+        this.spoken += next.spoken;
       }
       const used = Math.min(time, this.left);
       this.left -= used;

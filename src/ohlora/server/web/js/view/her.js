@@ -68,11 +68,11 @@ export class Her {
     if (event === null) return this.#drop();
     switch (event.type) {
       case "token":
-        if (!turn.replaying) this.motion.say(event.text);
+        if (turn.replaying) this.motion.skip(event.text);
+        else this.motion.say(event.text);
         break;
       case "expression":
-        this.motion.show(event);
-        this.lattice.load(this.motion.expression);
+        this.lattice.load(this.motion.show(event));
         this.#describe(event);
         break;
       case "done":
