@@ -27,7 +27,9 @@ def domain(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 8,
     lr: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-2,
-    critic: Annotated[float, typer.Option(min=0, help="Weight of the adversarial loss.")] = 0.0,
+    critic: Annotated[
+        float, typer.Option(min=0, help="A critic of texture: its share of the gradient, e.g. 0.5.")
+    ] = 0.0,
     coarse: Annotated[bool, typer.Option(help="Begin at low resolutions.")] = True,
     start_from: Annotated[
         Path | None, typer.Option(help="A generator.safetensors, also of a lower resolution.")

@@ -150,7 +150,7 @@ GPU: Options = {
     "domain": Domain(
         LoopConfig(steps=40_000, batch_size=32, precision="bfloat16", ema=0.999,
                    sample_every=1_000, save_every=1_000),
-        DomainConfig(channels=(512, 512, 256, 192, 96, 48, 24), critic=0.05),
+        DomainConfig(channels=(512, 512, 256, 192, 96, 48, 24), critic=0.5),
     ),
     "directions": Steering(FitConfig(faces=96, settings=32, held_out=32)),
     "accept": Accept(),

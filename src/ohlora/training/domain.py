@@ -9,8 +9,8 @@ what is learnt holds for any code.
     label   eyes, mouth, pose measured on the mask; in standard deviations of everyday expressions
 
 Coarse to fine: the first steps draw 1/4 and 1/2 of the resolution (the generator's lod). With
-`critic` above 0 a small discriminator joins for the last part and brings back the fine texture
-that averages lose.
+`critic` above 0 a critic of patches brings back the fine texture that averages lose: go on so from
+a run without one (`start_from`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,13 @@ from torch.nn import functional as F
 
 from ohlora.errors import BadInput
 from ohlora.face.pixels import write_atomic
-from ohlora.models.discriminator import Discriminator, DiscriminatorConfig
 from ohlora.models.generator_config import GeneratorConfig
 from ohlora.models.stylegan import MAPPING_LR, Generator
 from ohlora.synth.near import CODE_SIZE, code_of, everyday, seed_of_scene
 from ohlora.training.face_data import Batch, FaceData, LabelScale, read_manifest
 from ohlora.training.loop import LoopConfig, Run, seed_all, train
-from ohlora.training.losses import discriminator_loss, generator_loss, r1_penalty
 from ohlora.training.muon import Muon
+from ohlora.training.patch_critic import PatchCritic, balanced, hinge_loss, same_piece
 
 # Measured, mask-fine where there is a finer measure. The v2 rules see the pose in the line between
 # the eyes and give 0 where they are shut, so the head's own tilt (what that line shows) is learnt.
@@ -128,9 +127,8 @@ class DomainConfig:
     mapping_speed: float = 1.0  # of the mapping's dense layers, relative to the other layers
     coarse: tuple[tuple[float, float], ...] = ((0.08, 2.0), (0.3, 1.0))  # until share, lod
     face_weight: float = 6.0
-    critic: float = 0.0  # weight of the adversarial loss; 0: no critic
+    critic: float = 0.0  # the critic's gradient, as a share of the teacher's; 0: no critic
     critic_lr: float = 1e-3
-    r1_gamma: float = 2.0
     start_from: str | None = None  # a generator.safetensors to go on with
     compile: bool = False  # full resolution through torch.compile: faster, needs a C++ compiler
 
@@ -160,9 +158,7 @@ class DomainRecipe:
             "rest": torch.optim.Adam(rest, config.lr, (0.9, 0.99), fused=True),
         }
         if config.critic:
-            self.critic = Discriminator(
-                DiscriminatorConfig(3, group=4, channels=tuple(reversed(config.channels)))
-            ).train()
+            self.critic = PatchCritic().train()
             self.modules["critic"] = self.critic
             self.optimizers["critic"] = torch.optim.Adam(
                 self.critic.parameters(), config.critic_lr, (0.0, 0.99), fused=True
@@ -184,26 +180,23 @@ class DomainRecipe:
         fake = draw(self.generator, z, label, lod, self.synthesis if not lod else None)
         loss = picture_loss(fake, real, weight)
         row: dict[str, float | Tensor] = {"loss": loss.detach(), "lod": lod}
-        if config.critic:
-            row |= self.criticise(fake, real, label, run)
+        if config.critic and not lod:
+            piece, true_piece = same_piece(fake, real)
+            row["critic_loss"] = self.criticise(piece, true_piece, run)
             self.critic.requires_grad_(False)
-            loss = loss + config.critic * generator_loss(self.critic(fake, label).float())
+            loss = balanced(loss, -self.critic(piece).mean(), fake, config.critic)
             self.critic.requires_grad_(True)
         run.backward(loss)
         run.update("matrices")
         run.update("rest")
         return row
 
-    def criticise(self, fake: Tensor, real: Tensor, label: Tensor, run: Run) -> dict[str, Tensor]:
-        """One step of the critic on this batch; R1 every fourth step (lazy, weighted up)."""
-        real = real.detach().requires_grad_(run.step % 4 == 0)
-        on_real = self.critic(real, label).float()
-        loss = discriminator_loss(on_real, self.critic(fake.detach(), label).float())
-        if real.requires_grad:
-            loss = loss + 4 * 0.5 * self.config.r1_gamma * r1_penalty(on_real, real)
+    def criticise(self, fake: Tensor, real: Tensor, run: Run) -> Tensor:
+        """One step of the critic; its loss."""
+        loss = hinge_loss(self.critic(real), self.critic(fake.detach()))
         run.backward(loss)
         run.update("critic")
-        return {"critic_loss": loss.detach()}
+        return loss.detach()
 
     def epoch_end(self, run: Run) -> dict[str, float]:
         rows = range(0, len(self.domain.held), max(1, len(self.domain.held) // 32))
