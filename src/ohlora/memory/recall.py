@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ohlora.errors import StoreError
 from ohlora.memory.asking import Ask, Topic, ask, topic_of
 from ohlora.memory.dates import When, mentions, spoken
-from ohlora.memory.extract.topics import dated_year
+from ohlora.memory.extract.plain import dated_year
 from ohlora.memory.records import MemoryRecord
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash

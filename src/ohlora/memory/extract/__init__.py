@@ -21,6 +21,7 @@ than invent one; tests/memory/heldout.txt measures both.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -43,6 +44,7 @@ from ohlora.memory.extract.clauses import (
     reported,
 )
 from ohlora.memory.extract.moods import mood, place, weather
+from ohlora.memory.extract.notes import noted_as_told, notes
 from ohlora.memory.extract.plans import moved, plans
 from ohlora.memory.extract.table import table
 from ohlora.memory.extract.tastes import NAMELESS, pet_name
@@ -60,7 +62,8 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     message. `before` is what the user said last: "고양이 입양했어" explains "이름은 두부야"."""
     today = now.date()
     findings: dict[Finding, None] = {}
-    statements = list(clauses(message))
+    told = list(clauses(message))
+    statements = [clause for clause in told if not clause.supposes]
     said = {word for clause in statements for word in clause.words}
     said |= {re.sub(r"(?:은|는|이|가|의|랑|를|을|도)$", "", word) for word in said}
     alone = not said & (PEOPLE | ANIMALS)
@@ -69,7 +72,12 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
         findings = {fact: None for fact in known if _nameable(fact)}
     context = set(findings)
     turned = ""  # "가수 바뀌었어": what the next statement tells anew
-    for clause in statements:
+    previous: Clause | None = None
+    for clause in told:
+        if clause.supposes:
+            if not REACTS.search(clause.around):
+                findings |= dict.fromkeys(notes(clause, today))
+            continue
         topic, turned = turned, turning(clause)
         gone: list[Finding] = [*forgotten(clause, today)] or [*moved(clause, today)]
         gone = gone or [*called_off(clause, today)] or [*amended(clause)]
@@ -92,6 +100,9 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
         if not turned and (not found or refuses(clause)):
             found += kept_topics(clause, today, alone)
         found = _named(clause, findings) or found
+        if not found and not turned:
+            found += notes(clause, today) if len(clause.rest) > 1 else _added(clause, previous, findings)
+        previous = clause
         for finding in found:
             findings.pop(finding, None)
             findings[finding] = None
@@ -101,6 +112,18 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     return [finding for finding in findings if finding not in context]
 
 
+def _added(
+    clause: Clause, previous: Clause | None, findings: dict[Finding, None]
+) -> Iterator[Fact]:
+    """ "콩이 병원 갔는데 구내염이래": the last word belongs to what the sentence began with."""
+    if previous is None or previous.last or previous.around != clause.around or clause.asked:
+        return
+    told = next((fact for fact in reversed(findings) if isinstance(fact, Fact)), None)
+    if told is not None and told.key != "상태" and not UNSAID.search(clause.text):
+        yield Fact(told.key, noted_as_told(clause.text), told.subject, merge=True, note=True)
+
+
+UNSAID = re.compile(r"겠|(?:네|구나|군|자|까|줘|마|지)(?:요)?$|^(?:괜찮|어떡|좋|싫|힘들|아쉽|재밌|웃기|맞)")
 REACTS = re.compile(  # 우유 마시면 배 아파: a condition that tells a fact
     r"([가-힣]{1,6}) (먹으|마시)면 (?:바로 |꼭 |항상 |맨날 )?"
     r"(?:배(?:가)? 아파|배탈|두드러기|속이? (?:안 좋|쓰)|토해|가려[워웠]|부어|숨이? 막"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ohlora.memory.extract.korean import COPULA, FINAL_L, FINAL_N, FINAL_SS, final, plain_stem
 from ohlora.memory.extract.words import ASKING, EVENTS, FIRST_PERSON, OPENERS, YOU, words
@@ -28,6 +28,7 @@ class Fact:
     value: str
     subject: Subject = "user"
     merge: bool = False  # the value joins those the key has ("좋아하는 음식: 마라탕, 떡볶이")
+    note: bool = False  # as told, under its topic (notes.py)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class Clause:
     first_person: bool  # 나, 내가, ... is its subject
     last: bool = True  # ends its sentence; False before 는데, 니까, a comma
     instead: tuple[str, str] | None = None  # "화요일이 아니라 수요일이야": 화요일, 수요일
+    supposes: bool = False  # "우유 마시면 배 아파": a whole sentence with its condition
+    asked: bool = field(default=False, compare=False)  # its sentence ends as a question
+    around: str = field(default="", compare=False)  # its sentence
 
     @property
     def text(self) -> str:
@@ -105,21 +109,28 @@ def _readable(char: str) -> bool:
 
 
 def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
-    if QUOTE_MARK in said or any(_supposes(word) for word in said):
+    if QUOTE_MARK in said or any(word in SUPPOSING for word in said):
+        return
+    if any(_supposes(word) for word in said):
+        clause = None if asked or _asks(said[-1]) else _clause(said, not comma)
+        if clause is not None:
+            yield replace(clause, supposes=True, around=" ".join(said))
         return
     parts: list[list[str]] = [[]]
     for at, word in enumerate(said[: 4 * CLAUSE_WORDS]):
-        if word == "이름은" and parts[-1] and _tells(parts[-1][-1]):
-            parts.append([])  # "고양이 키워 이름은 나비야"
+        if parts[-1] and (word == "이름은" or ANOTHER.match(word)) and _tells(parts[-1][-1]):
+            if word == "이름은" or CLOSED.search(parts[-1][-1]):
+                parts.append([])  # "고양이 키워 이름은 나비야"
         parts[-1].append(word)
         if _joins(word) or _ended(word, said[at + 1 :]) or (not asked and _says_also(word)):
             parts.append([])
     parts = [part for part in parts if part]
+    asked = asked or (bool(parts) and _asks(parts[-1][-1]))
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         clause = _clause(part, last and not comma)
-        if clause is not None and not (last and (asked or _asks(part[-1]))):
-            yield clause
+        if clause is not None and not (last and asked):
+            yield replace(clause, asked=asked, around=" ".join(said))
 
 
 def _tells(word: str) -> bool:
@@ -137,10 +148,17 @@ def _joins(word: str) -> bool:
 
 def _ended(word: str, after: list[str]) -> bool:
     """A past form closes its statement wherever it stands: "회사 옮겼어 이제 네이버 다녀"."""
+    if after and NOTED.search(word):
+        return True
     before = re.sub(r"어요?$", "", word)
     if after and re.search(r"(?:로|에|에서|를|을|랑|하고)$", after[-1]):
         return False  # "나 이사했어 대구로"
     return before != word and final(before) == FINAL_SS and before[-1] not in "있겠"
+
+
+NOTED = re.compile(r"[가-힣](?:[었았였했됐갔왔]음|바꿈|바뀜|있음|없음)$")
+ANOTHER = re.compile(r"(?!부르|하시|보시)[가-힣]{2,}[은는]$")
+CLOSED = re.compile(r"(?:해|이야|있어|없어|다녀|워)$")
 
 
 def _says_also(word: str) -> bool:
@@ -155,7 +173,9 @@ def _supposes(word: str) -> bool:
 
 
 def _asks(word: str) -> bool:
-    """A last word that asks or proposes without a question mark: 갈까, 가니, 갈래, 가자."""
+    """A last word that asks or proposes without a question mark: 갈까, 가니, 갈래, 가자, 갔던가."""
+    if ASKED.search(word):
+        return True
     if re.search(
         r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|[인은는]가요?|죠|자|자고|줄래요?|볼래요?)$", word
     ):
@@ -173,6 +193,13 @@ def _asks(word: str) -> bool:
     return bool(re.search(r"래요?$", word)) and final(word[: word.rindex("래")]) == FINAL_L
 
 
+ASKED = re.compile(r"던가|[댔랬]지|(?:[있없했었았였됐갔왔하되맞않]|계시)나$|[가-힣]려나$")
+WHAT = re.compile(
+    r"무슨|몇|언제(?!나)|어디(?!선가|든)|누구(?!나)|누가|무엇|뭐|뭘|뭔|얼마(?!전|\s)|어느(?!\s?정도|새|날)"
+    r"|어떤|어떻|왜(?!냐)|며칠(?:이|인|로|야|부터|날)"
+)
+
+
 def _clause(said: list[str], last: bool) -> Clause | None:
     turned = said[0] in NOW_I
     while len(said) > 1 and said[0] in OPENERS | NOW_I:
@@ -184,7 +211,7 @@ def _clause(said: list[str], last: bool) -> Clause | None:
     said, instead = _corrected(said)
     if not said or len(said) > CLAUSE_WORDS:
         return None
-    if any(word in YOU or word in ASKING or word.startswith(("무슨", "몇")) for word in said):
+    if any(word in YOU or word in ASKING or WHAT.match(word) for word in said):
         return None
     return Clause(tuple(said), turned or said[0] in FIRST_PERSON, last, instead)
 

@@ -138,6 +138,13 @@ def without_days(clause: Clause, today: date) -> str:
     return said if not found or said.endswith("+") else ""
 
 
+def dated_year(text: str, today: date) -> str:
+    """내년에 -> 2027년에: what is kept must not move with the years."""
+    for said, years in (("내후년", 2), ("내년", 1), ("올해", 0)):
+        text = text.replace(said, f"{today.year + years}년")
+    return text
+
+
 def noted(verb: str) -> str:
     """The note form of a plain verb: 따+ -> 땄음, 다니 -> 다님, 듣 -> 들음."""
     if verb.endswith("+"):

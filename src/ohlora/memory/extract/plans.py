@@ -117,8 +117,9 @@ def _plan(
             booked = re.sub(r"(?<=\S)[을를]$", "", booked)
             return Fact(f"{spoken(mention.when, today)} 일정", f"{booked} 예약".strip(), merge=True)
         back = next(mentions(text[mention.start : mention.end], today, "back"), mention)
-        if back.when.first > today:
-            return None
+        near = next(mentions(text[mention.start : mention.end], today, "near"), mention)
+        if back.when.first > today or (mention.when.span == "day" and near.when.first > today):
+            return None  # "12월 27일 콘서트 예매 성공했어" of a day to come
         return Fact(f"{spoken(back.when, today)} 한 일", value, merge=True)
     if mention.when.last < today:
         return None

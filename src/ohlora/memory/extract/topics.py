@@ -17,7 +17,15 @@ from ohlora.memory.dates import When, mentions, spoken
 from ohlora.memory.extract.clauses import Clause, Fact, reported
 from ohlora.memory.extract.korean import noun_form, plain_stem
 from ohlora.memory.extract.moods import BODY
-from ohlora.memory.extract.plain import IDLE_ENDS, IDLE_VERBS, listed, noted, plain, without_days
+from ohlora.memory.extract.plain import (
+    IDLE_ENDS,
+    IDLE_VERBS,
+    dated_year,
+    listed,
+    noted,
+    plain,
+    without_days,
+)
 from ohlora.memory.extract.table import MINE, sound, topical
 from ohlora.memory.extract.tastes import SWORN_OFF
 from ohlora.memory.extract.words import (
@@ -115,13 +123,6 @@ def kept_topics(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             yield Fact("계획", dated_year(" ".join([*before, noun_form(verb)]), today), merge=True)
     elif clause.first_person or (alone and not _doer(said)):
         yield from _met(re.sub(rf"^{MINE} ", "", said), today, clause)
-
-
-def dated_year(text: str, today: date) -> str:
-    """내년에 -> 2027년에: what is kept must not move with the years."""
-    for said, years in (("내후년", 2), ("내년", 1), ("올해", 0)):
-        text = text.replace(said, f"{today.year + years}년")
-    return text
 
 
 def refuses(clause: Clause) -> bool:
