@@ -65,7 +65,6 @@ def test_good_lines_have_no_problem(persona: Persona) -> None:
         (line("\u1112\u1161\u11ab\u1100\u1173\u11af 알아?", "응!"), "not NFC"),
         (line("뭐 하지 그럼", "같이 놀아요!"), "존댓말"),
         (line("뭐 하지 그럼", "놀자 http://a.b"), "stray sign"),
-        (line(sets.persona_questions()[0].text, "나 오로라야!"), "evaluation leak"),
         ('{"q": "안녕", "a": ', "json"),
         ({"q": "안녕", "topic": "t"}, "columns"),
         (line("안녕", " "), "columns"),
@@ -74,6 +73,11 @@ def test_good_lines_have_no_problem(persona: Persona) -> None:
 )
 def test_each_fault_is_found_by_its_rule(persona: Persona, row: object, rule: str) -> None:
     assert set(rules(persona, row)) == {rule}
+
+
+def test_lines_may_be_tuned_on_the_development_sets_and_are_told_so(persona: Persona) -> None:
+    turn = sets.persona_questions("development")[0].text
+    assert rules(persona, line(turn, "나 오로라야!")) == {"evaluation leak": "warning"}
 
 
 def test_one_broken_line_does_not_hide_the_next(persona: Persona) -> None:
@@ -123,8 +127,28 @@ def test_true_claims_and_denials_are_no_contradiction(text: str) -> None:
 
 
 def test_her_own_lines_need_no_mending() -> None:
-    found = [p for p in data_check.check(load_persona()) if p.level == "error"]
+    problems = data_check.withhold(data_check.check(load_persona()))
+    found = [p for p in problems if p.level == "error"]
     assert [f"{p.file}:{p.number} {p.rule}: {p.what}" for p in found] == []
+
+
+def test_a_held_out_turn_among_the_lines_is_told_by_its_place_only(persona: Persona) -> None:
+    turn = sets.persona_questions("held-out")[0].text
+    rules(persona, line("잠이 안 오네", "따뜻한 우유 어때?"), line(turn, "난 23살이야"))
+    (persona.folder / "persona.toml").write_bytes(
+        (load_persona().folder / "persona.toml").read_bytes()
+    )
+    command = ["check", str(persona.folder), "--all"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "own.jsonl:2: error: evaluation leak: a held-out turn" in result.output
+    assert "own.jsonl:2: error: contradiction: age: 23" in result.output
+    assert "1  of these with a held-out turn" in result.output
+    # `in` outside of assert: a failing test must not print the turn
+    quiet = turn not in result.output + CliRunner().invoke(app, [*command, "--json"]).output
+    assert quiet
+    told = turn in CliRunner().invoke(app, [*command, "--show-turns"]).output
+    assert told
 
 
 def test_the_command_counts_and_fails_on_errors(persona: Persona) -> None:

@@ -58,19 +58,24 @@ def test_who_knows_everything_gets_one_and_who_knows_nothing_zero(words) -> None
     def wise(prompt: Prompt) -> str:
         return "난 23살, 10월 11일에 태어난 오로라야!"
 
-    asked = sets.persona_questions()
+    asked = sets.persona_questions("development")
     said = {q.text: wise for q in asked if q.kind in ("age", "who")}
     result = persona.evaluate(
-        models(words, lambda p: said[p.user](p) if p.user in said else "글쎄 모르겠네"), limit=40
+        models(words, lambda p: said[p.user](p) if p.user in said else "글쎄 모르겠네"),
+        "development",
+        limit=40,
     )
     assert value(result, "facts right") > 0.4
     assert all(row["reply"] == "글쎄 모르겠네" for row in result.failures)
     assert value(result, "answered by her lines") == 0.0
-    assert value(persona.evaluate(models(words, lambda p: "음음"), limit=40), "facts right") == 0.0
+    silly = persona.evaluate(models(words, lambda p: "음음"), "development", limit=40)
+    assert value(silly, "facts right") == 0.0
 
 
 def test_a_wrong_claim_makes_a_matching_answer_wrong(words) -> None:
-    result = persona.evaluate(models(words, lambda p: "오로라야! 응, 사람이야."), limit=5)
+    result = persona.evaluate(
+        models(words, lambda p: "오로라야! 응, 사람이야."), "development", limit=5
+    )
     assert value(result, "facts right") == 0.0
     assert value(result, "replies with a wrong fact") == 1.0
 
@@ -78,6 +83,7 @@ def test_a_wrong_claim_makes_a_matching_answer_wrong(words) -> None:
 def test_boundaries_are_kept_by_kind_and_flaws_are_counted(words) -> None:
     caring = chat.evaluate(
         models(words, lambda p: "힘들었겠다. 109에 전화해 줘, 병원에 가서 전문가와 상담하자."),
+        "development",
         limit=20,
     )
     kinds = caring.plots[0].values
@@ -86,28 +92,30 @@ def test_boundaries_are_kept_by_kind_and_flaws_are_counted(words) -> None:
     assert value(caring, "unanswered") == 0.0
     assert value(caring, "most frequent reply") == 1.0
 
-    rude = chat.evaluate(models(words, lambda p: "멍청이야, 꺼져요! ] мне"), limit=20)
+    rude = chat.evaluate(
+        models(words, lambda p: "멍청이야, 꺼져요! ] мне"), "development", limit=20
+    )
     assert value(rude, "boundaries kept") < 0.2
     assert value(rude, "stray signs") == value(rude, "존댓말") == 1.0
 
 
 def test_silence_counts_as_unanswered(words) -> None:
-    result = chat.evaluate(models(words, lambda p: ""), limit=3)
+    result = chat.evaluate(models(words, lambda p: ""), "development", limit=3)
     assert value(result, "unanswered") == 1.0
 
 
 def test_ratings_are_kept_for_the_same_reply_and_counted(words, tmp_path: Path) -> None:
     her = models(words, lambda p: "그랬구나, 더 얘기해 줘!")
-    first = chat.evaluate(her, limit=4)
+    first = chat.evaluate(her, "development", limit=4)
     assert "sensible everyday replies" not in [n.what for n in first.numbers]
     path = tmp_path / chat.RATINGS
     chat.write_ratings(path, first.rows)
     text = path.read_text("utf-8").splitlines()
     path.write_text("\n".join([text[0], *(f"{i % 2}{row}" for i, row in enumerate(text[1:]))]))
-    again = chat.evaluate(her, limit=4, ratings=chat.read_ratings(path))
+    again = chat.evaluate(her, "development", limit=4, ratings=chat.read_ratings(path))
     assert value(again, "sensible everyday replies") == 0.5
     changed = models(words, lambda p: "다른 답이야!")
-    other = chat.evaluate(changed, limit=4, ratings=chat.read_ratings(path))
+    other = chat.evaluate(changed, "development", limit=4, ratings=chat.read_ratings(path))
     assert "sensible everyday replies" not in [n.what for n in other.numbers]
 
 
@@ -153,6 +161,31 @@ def test_memory_scores_tell_a_miss_from_a_false_alarm(words) -> None:
     assert value(result, "Recall@1, ranking") == value(result, "NDCG@10") == 1.0
     assert value(result, "abstention precision") == value(result, "abstention recall") == 0.0
     assert len(result.failures) == 2
+
+
+def test_held_out_turns_stand_in_the_folder_only_and_the_sets_share_no_file(
+    words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    her = models(words, lambda p: "음음")
+    monkeypatch.setattr("ohlora.cli.eval.load", lambda *args: her)
+    turns = {}
+    for command in ("persona", "chat", "memory"):
+        for which in ("held-out", "development"):
+            result = CliRunner().invoke(
+                app,
+                [command, "--set", which, "--limit", "1", "--out", str(tmp_path), "--json"],
+            )
+            printed = json.loads(result.stdout)
+            kept = json.loads((tmp_path / f"{printed['name']}.json").read_text("utf-8"))
+            assert printed["setting"]["set"] == kept["setting"]["set"] == which
+            assert bool(printed["rows"]) == (which == "development") and kept["rows"]
+            turns[printed["name"]] = {row["turn"] for row in kept["rows"]}
+    assert set(turns) == {
+        name + end for name in ("persona", "chat", "memory") for end in ("", "-development")
+    }
+    apart = all(not turns[name] & turns[f"{name}-development"] for name in ("persona", "chat"))
+    assert apart
+    assert {"ratings.tsv", "ratings-development.tsv"} <= {p.name for p in tmp_path.iterdir()}
 
 
 def test_the_encoder_is_scored_on_the_two_sets(words, tmp_path: Path) -> None:

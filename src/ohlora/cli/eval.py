@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +24,13 @@ Encoder = Annotated[str, typer.Option(help="embedded, or sbert:FOLDER.")]
 LlmOnly = Annotated[
     bool, typer.Option("--llm-only", help="Without her written lines: the model's words only.")
 ]
+Which = Annotated[
+    Literal["held-out", "development"],
+    typer.Option(
+        "--set",
+        help="held-out: turns that nobody tunes on; look at the totals. development: to tune on.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many questions (or scripts).")]
 Out = Annotated[
     Path | None, typer.Option(help="Folder for NAME.json, index.html and evaluation.md.")
@@ -39,17 +47,29 @@ def load(persona: str, engine: str, encoder: str, llm_only: bool, out: Path | No
     return load_models(persona, engine, encoder, llm_only=llm_only, progress=progress_bar())
 
 
-def finish(report: Report, out: Path | None, as_json: bool, llm_only: bool = False) -> None:
-    """Write the results and print the numbers."""
+def variant(which: str, llm_only: bool) -> str:
+    """What the names of files say of a result, so that no two kinds share a file."""
+    return ("-development" if which == "development" else "") + ("-llm-only" if llm_only else "")
+
+
+def finish(
+    report: Report, out: Path | None, as_json: bool, llm_only: bool = False, which: str = ""
+) -> None:
+    """Write the results and print the numbers. Held-out turns stand in the folder only."""
     from ohlora.evaluation.report import wanted, write
 
     report.command = shlex.join(["ohlora", *sys.argv[1:]])
+    report.name += variant(which, llm_only)
+    if which:
+        report.setting = {"set": which, **report.setting}
+    if which == "development":
+        report.title += ", development set"
     if llm_only:
-        report.name += "-llm-only"
         report.title += ", language model alone"
     page = write(out, report) if out else None
     if as_json:
-        print_json(report.to_dict())
+        shown = replace(report, failures=[], rows=[]) if which == "held-out" else report
+        print_json(shown.to_dict())
         return
     print(f"{report.title} ({report.date})")
     for number in report.numbers:
@@ -68,6 +88,7 @@ def persona_(
     engine: Engine = "embedded",
     encoder: Encoder = "embedded",
     llm_only: LlmOnly = False,
+    which: Which = "held-out",
     limit: Limit = None,
     out: Out = None,
     as_json: Json = False,
@@ -76,11 +97,13 @@ def persona_(
 
     \b
     ohlora eval persona --out results/
+    ohlora eval persona --set development --out results/
     """
     from ohlora.evaluation.persona import evaluate
 
     models = load(persona, engine, encoder, llm_only, out)
-    finish(evaluate(models, limit=limit, progress=progress_bar()), out, as_json, llm_only)
+    report = evaluate(models, which, limit=limit, progress=progress_bar())
+    finish(report, out, as_json, llm_only, which)
 
 
 @app.command("chat")
@@ -89,25 +112,27 @@ def chat(
     engine: Engine = "embedded",
     encoder: Encoder = "embedded",
     llm_only: LlmOnly = False,
+    which: Which = "held-out",
     limit: Limit = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """100 everyday turns and 200 on her boundaries: flaws, variety, length, what she refuses.
 
-    With --out the everyday replies are listed in ratings.tsv (ratings-llm-only.tsv): write 1 or 0
-    before each by the rubric and run again to have the ratings counted.
+    With --out the everyday replies are listed in ratings.tsv (ratings-development.tsv,
+    ratings-llm-only.tsv): write 1 or 0 before each by the rubric and run again to have the ratings
+    counted.
 
     \b
     ohlora eval chat --out results/
     """
     from ohlora.evaluation.chat import RATINGS, evaluate, read_ratings, write_ratings
 
-    name = RATINGS.replace(".tsv", "-llm-only.tsv") if llm_only else RATINGS
+    name = RATINGS.replace(".tsv", f"{variant(which, llm_only)}.tsv")
     ratings = read_ratings(out / name) if out else {}
     models = load(persona, engine, encoder, llm_only, out)
-    report = evaluate(models, limit=limit, ratings=ratings, progress=progress_bar())
-    finish(report, out, as_json, llm_only)
+    report = evaluate(models, which, limit=limit, ratings=ratings, progress=progress_bar())
+    finish(report, out, as_json, llm_only, which)
     if out:
         write_ratings(out / name, report.rows)
 
@@ -134,6 +159,7 @@ def memory(
     engine: Engine = "embedded",
     encoder: Encoder = "embedded",
     llm_only: LlmOnly = False,
+    which: Which = "held-out",
     limit: Limit = None,
     out: Out = None,
     as_json: Json = False,
@@ -146,7 +172,8 @@ def memory(
     from ohlora.evaluation.memory import evaluate
 
     models = load(persona, engine, encoder, llm_only, out)
-    finish(evaluate(models, limit=limit, progress=progress_bar()), out, as_json, llm_only)
+    report = evaluate(models, which, limit=limit, progress=progress_bar())
+    finish(report, out, as_json, llm_only, which)
 
 
 @app.command("encoder")

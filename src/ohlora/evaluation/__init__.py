@@ -10,5 +10,6 @@
 
 Every turn goes through the real Companion (talk.py) with an empty data folder and a fixed clock,
 so that lines, language model and recall are measured together. The sets lie in ohlora_embedded/
-evaluation and are never trained on; data_check.py holds the training lines against them.
+evaluation: held-out ones, never trained or tuned on, and development ones; data_check.py holds the
+training lines against both.
 """

@@ -18,7 +18,7 @@ from ohlora.evaluation import measures
 from ohlora.evaluation.facts import contradictions, load_facts
 from ohlora.evaluation.measures import share
 from ohlora.evaluation.report import Number, Plot, Report
-from ohlora.evaluation.sets import Question, boundaries, everyday
+from ohlora.evaluation.sets import Question, Which, boundaries, everyday
 from ohlora.evaluation.talk import NOW, Models, Said, ask_each
 from ohlora.llm import Progress
 
@@ -28,13 +28,14 @@ Ratings = dict[tuple[str, str], int]  # (turn, reply) -> 1 sensible, 0 not
 
 def evaluate(
     models: Models,
+    which: Which = "held-out",
     *,
     limit: int | None = None,
     ratings: Ratings | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Everyday turns and boundaries, each as a stranger. `limit` bounds each of the two."""
-    daily, edges = everyday()[:limit], spread(boundaries(), limit)
+    daily, edges = everyday(which)[:limit], spread(boundaries(which), limit)
     said = ask_each(models, [q.text for q in daily], "everyday", progress)
     met = ask_each(models, [q.text for q in edges], "boundaries", progress)
     return report(models, daily, said, edges, met, ratings or {})

@@ -1,7 +1,10 @@
 """Are the training lines fit to train on? Every problem of every file, not only the first.
 
-    error     the line must be mended: unreadable, contradicts who she is, asked in the evaluation
-    warning   worth a look: a near copy on the other side of the split, a long answer
+    error     the line must be mended: unreadable, contradicts who she is, asked in a held-out set
+    warning   worth a look: a near copy of an evaluation turn or on the other side of the split
+
+Lines are held against both kinds of evaluation sets. `withhold` takes the words of held-out turns
+out of the problems: whoever mends the lines should not learn what she is asked.
 
 A line is {"q": turn, "a": answer, "topic": str, "split": "train"}; "[key: value] " at the start
 of q is a memory, {나이} and other slots may stand in a only.
@@ -14,7 +17,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +62,7 @@ class Problem:
     number: int  # line of the file, or rule of a table, from 1
     what: str
     text: str = ""
+    held_out: bool = False  # the line stands in a held-out set, or nearly
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -93,7 +97,8 @@ def check(persona: Persona, count_tokens: CountTokens | None = None) -> list[Pro
         problems += line_problems(line, facts, slots)
         problems += too_long(line, longest, count_tokens or len)
     problems += duplicates(lines)
-    problems += leaks(lines, every_question())
+    problems += leaks(lines, every_question("development"))
+    problems += leaks(lines, every_question("held-out"), held_out=True)
     problems += straddling(lines)
     return sorted(problems, key=lambda p: (p.file, p.number, p.level, p.rule))
 
@@ -219,18 +224,35 @@ def duplicates(lines: Sequence[Line]) -> Iterator[Problem]:
             yield Problem(level, "duplicate", line.file, line.number, what, line.question)
 
 
-def leaks(lines: Sequence[Line], asked: Sequence[str]) -> Iterator[Problem]:
-    """Turns of the evaluation sets among the training lines."""
+def leaks(
+    lines: Sequence[Line], asked: Sequence[str], *, held_out: bool = False
+) -> Iterator[Problem]:
+    """Turns of the evaluation sets among the training lines; development sets may be tuned on."""
     known = {bare(question): question for question in asked}
     near = Near([question for question in known.values() if len(bare(question)) > 4])
     for line in lines:
         turn = bare(line.turn)
-        if turn in known and len(turn) > 4:
-            what = f"the evaluation asks {known[turn]!r}"
-            yield Problem("error", "evaluation leak", line.file, line.number, what, line.question)
-        elif found := near.find(line.turn):
+        exact = known[turn] if turn in known and len(turn) > 4 else None
+        if found := exact or near.find(line.turn):
+            level: Level = "error" if exact and held_out else "warning"
+            rule = "evaluation leak" if exact else "near leak"
             what = f"the evaluation asks {found!r}"
-            yield Problem("warning", "near leak", line.file, line.number, what, line.question)
+            yield Problem(level, rule, line.file, line.number, what, line.question, held_out)
+
+
+def withhold(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems without the words of held-out turns: file and line number stay."""
+    asked = {(p.file, p.number) for p in problems if p.held_out}
+
+    def bared(problem: Problem) -> Problem:
+        if (problem.file, problem.number) not in asked:
+            return problem
+        if problem.held_out:
+            return replace(problem, what="a held-out turn", text="")
+        quotes = problem.rule in ("near leak", "evaluation leak", "split")
+        return replace(problem, what="withheld" if quotes else problem.what, text="")
+
+    return [bared(problem) for problem in problems]
 
 
 def straddling(lines: Sequence[Line]) -> Iterator[Problem]:

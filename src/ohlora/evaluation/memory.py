@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ohlora.evaluation.measures import interval, ndcg, share
 from ohlora.evaluation.report import Number, Plot, Report
-from ohlora.evaluation.sets import Script, Step, memory_scripts
+from ohlora.evaluation.sets import Script, Step, Which, memory_scripts
 from ohlora.evaluation.talk import Clock, Models, Room, Said, empty_store
 from ohlora.llm import Progress
 
@@ -57,10 +57,14 @@ class Asked:
 
 
 def evaluate(
-    models: Models, *, limit: int | None = None, progress: Progress | None = None
+    models: Models,
+    which: Which = "held-out",
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Play the scripts (the first `limit`) and score what was recalled."""
-    scripts = memory_scripts()[:limit]
+    scripts = memory_scripts(which)[:limit]
     asked: list[Asked] = []
     for number, script in enumerate(scripts):
         asked += play(models, script)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ohlora.evaluation.facts import contradictions, load_facts
 from ohlora.evaluation.measures import interval, share
 from ohlora.evaluation.report import Number, Plot, Report
-from ohlora.evaluation.sets import Question, persona_questions
+from ohlora.evaluation.sets import Question, Which, persona_questions
 from ohlora.evaluation.talk import NOW, Models, Said, ask_each
 from ohlora.llm import Progress
 
@@ -24,10 +24,14 @@ class Judged:
 
 
 def evaluate(
-    models: Models, *, limit: int | None = None, progress: Progress | None = None
+    models: Models,
+    which: Which = "held-out",
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Ask every question once, each as a stranger, and score the replies."""
-    questions = persona_questions()[:limit]
+    questions = persona_questions(which)[:limit]
     said = ask_each(models, [q.text for q in questions], "persona", progress)
     return report(models, judge(models, questions, said))
 

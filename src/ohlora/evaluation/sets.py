@@ -1,4 +1,9 @@
-"""The evaluation sets, read and checked."""
+"""The evaluation sets, read and checked.
+
+held-out      written by somebody who knows neither her lines nor her rules; reports of the
+              project are measured on these, and only totals are looked at
+development   the sets of earlier days: read them, tune on them
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ohlora.errors import CheckpointError
 from ohlora.evaluation.talk import KST
 from ohlora.paths import embedded
+
+Which = Literal["held-out", "development"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,9 @@ class Script:
     steps: tuple[Step, ...]
 
 
-def folder() -> Path:
-    return embedded() / "evaluation"
+def folder(which: Which = "held-out") -> Path:
+    sets = embedded() / "evaluation"
+    return sets if which == "held-out" else sets / "development"
 
 
 def filled(pattern: str, slots: Mapping[str, str]) -> str:
@@ -61,31 +69,31 @@ def filled(pattern: str, slots: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: slots.get(found[1], found[0]), pattern)
 
 
-def persona_questions() -> list[Question]:
+def persona_questions(which: Which = "held-out") -> list[Question]:
     return [
         Question(row["fact"], row["q"], row["want"], row.get("not", ""))
-        for row in read_jsonl(folder() / "persona.jsonl", ("fact", "q", "want"))
+        for row in read_jsonl(folder(which) / "persona.jsonl", ("fact", "q", "want"))
     ]
 
 
-def everyday() -> list[Question]:
-    rows = read_jsonl(folder() / "everyday.jsonl", ("topic", "q"))
+def everyday(which: Which = "held-out") -> list[Question]:
+    rows = read_jsonl(folder(which) / "everyday.jsonl", ("topic", "q"))
     return [Question(row["topic"], row["q"]) for row in rows]
 
 
-def boundaries() -> list[Question]:
+def boundaries(which: Which = "held-out") -> list[Question]:
     """With the key of their kind; a row's own `not` is added to it."""
     kinds = tomllib.loads((folder() / "boundaries.toml").read_text("utf-8"))
     questions = []
-    for row in read_jsonl(folder() / "boundaries.jsonl", ("kind", "q")):
+    for row in read_jsonl(folder(which) / "boundaries.jsonl", ("kind", "q")):
         key = kinds[row["kind"]]
         never = "|".join(part for part in (key.get("not", ""), row.get("not", "")) if part)
         questions.append(Question(row["kind"], row["q"], key.get("want", ""), never))
     return questions
 
 
-def memory_scripts() -> list[Script]:
-    raw = json.loads((folder() / "memory.json").read_text("utf-8"))
+def memory_scripts(which: Which = "held-out") -> list[Script]:
+    raw = json.loads((folder(which) / "memory.json").read_text("utf-8"))
     return [Script(script["name"], tuple(map(step, script["steps"]))) for script in raw]
 
 
@@ -114,7 +122,8 @@ def read_jsonl(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def every_question() -> list[str]:
-    """All turns that no training may contain."""
-    asked = [q.text for q in (*persona_questions(), *everyday(), *boundaries())]
-    return asked + [s.ask for script in memory_scripts() for s in script.steps if s.ask]
+def every_question(which: Which) -> list[str]:
+    """All turns of one kind of sets that no training may contain."""
+    rows = (*persona_questions(which), *everyday(which), *boundaries(which))
+    steps = (step for script in memory_scripts(which) for step in script.steps)
+    return [question.text for question in rows] + [step.ask for step in steps if step.ask]
