@@ -15,19 +15,22 @@ one about another person or another thing does not come ("아빠 생일" -> not 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import StoreError
-from ohlora.memory.asking import Ask, Topic, ask, topic_of
+from ohlora.memory.asking import Ask, Topic, ask, table, topic_of
 from ohlora.memory.dates import When, mentions, spoken
 from ohlora.memory.extract.plain import dated_year
+from ohlora.memory.matching import NAMES, Look, Seen, look, measures, seen
 from ohlora.memory.records import MemoryRecord
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash
@@ -41,7 +44,6 @@ Vector = NDArray[np.float32]
 ENCODED_AT_ONCE = 1_024
 PROMPT_CHARACTERS = 2_000
 LOOKED_AT = 100  # rows, the nearest, whose words are compared with those of the message
-TOLD_MARGIN = 0.15  # cosine; "...라고 했지?" says that there is something to recall
 
 
 @dataclass(frozen=True)
@@ -77,28 +79,59 @@ class Recall:
         in `without` ("내일 일정", as it reads today) take no place: a message that tells a plan
         asks for no other.
         """
-        now, days = self.store.clock(), list[When]()
-        prompt = prompt[:PROMPT_CHARACTERS]
-        asked = ask(prompt) if by_day else Ask()
-        if by_day:
-            prompt, days = name_days(prompt, now.date())
-        with self._lock:
-            self._follow(now)
-            if not self._table.records:
-                return []
-        query = self.encoder.encode([prompt])[0]  # [D]
-        floor = self.encoder.recall_threshold if threshold is None else threshold
+        now, days, asked, found = self._read(prompt, by_day)
+        prompt = name_days(prompt[:PROMPT_CHARACTERS], now.date())[0] if by_day else prompt
+        query = self._query(prompt, now)
+        if query is None:
+            return []
         with self._lock:
             while True:
-                found = self._table.best(query, days, now, k, floor, asked, without)
+                best = self._table.best(
+                    query, days, now, k, threshold, asked, found, without, self._anchor
+                )
                 # As the store has them now: a deleted conversation leaves no source behind.
-                ids = [one.record.id for one in found]
+                ids = [one.record.id for one in best]
                 kept = {record.id: record for record in self.store.memories.some(ids)}
                 gone = [memory_id for memory_id in ids if memory_id not in kept]
                 if not gone:
-                    return [replace(one, record=kept[one.record.id]) for one in found]
+                    return [replace(one, record=kept[one.record.id]) for one in best]
                 for memory_id in gone:
                     self._table.drop(memory_id)
+
+    def measured(self, prompt: str) -> list[tuple[MemoryRecord, list[float]]]:
+        """Every memory that may come, with its measures: what weights are fitted to."""
+        now, days, asked, found = self._read(prompt, True)
+        query = self._query(name_days(prompt[:PROMPT_CHARACTERS], now.date())[0], now)
+        if query is None:
+            return []
+        with self._lock:
+            scores = self._table.scores(query)
+            rows, numbers = self._table.measured(
+                scores, days, now, asked, found, self._anchor
+            )
+            return [
+                (self._table.records[row], list(map(float, one)))
+                for row, one in zip(rows, numbers, strict=True)
+            ]
+
+    @property
+    def _anchor(self) -> float:
+        return self.encoder.recall_threshold
+
+    def _read(self, prompt: str, by_day: bool) -> tuple[datetime, list[When], Ask, Look | None]:
+        now, prompt = self.store.clock(), prompt[:PROMPT_CHARACTERS]
+        if not by_day:
+            return now, [], Ask(), None
+        return now, name_days(prompt, now.date())[1], ask(prompt), look(timeless(prompt, now.date()))
+
+    def _query(self, prompt: str, now: datetime) -> Vector | None:
+        """The vector of the prompt [D]; None when there are no memories."""
+        with self._lock:
+            self._follow(now)
+            if not self._table.records:
+                return None
+        vector: Vector = self.encoder.encode([prompt])[0]
+        return vector
 
     def _follow(self, now: datetime) -> None:
         """Bring the table to the state of the store and to today's texts."""
@@ -158,6 +191,7 @@ class Table:
         self._last: NDArray[np.int32] = np.zeros(64, "i4")
         self._rows: dict[int, int] = {}  # memory id -> row
         self._topics: dict[int, Topic] = {}  # row -> what words may ask for it
+        self._seen: dict[int, Seen] = {}  # row -> its words
         self._index: dict[str, set[int]] = {}  # word -> rows whose topic has it
 
     def append(self, record: MemoryRecord, vector: Vector) -> None:
@@ -175,8 +209,8 @@ class Table:
         self._last[row] = when.last.toordinal() if when else -1
         self._rows[record.id] = row
         topic = topic_of(record)
-        self._topics[row] = topic
-        for word in topic.names:
+        self._topics[row], self._seen[row] = topic, seen(record)
+        for word in self._words(row):
             self._index.setdefault(word, set()).add(row)
         self.records.append(replace(record, source_text=None))  # the store alone knows it
 
@@ -184,9 +218,13 @@ class Table:
         row = self._rows.pop(memory_id, None)
         if row is not None:
             self._until[row] = -np.inf
-            for word in self._topics.pop(row).names:
+            for word in self._words(row):
                 self._index[word].discard(row)
+            del self._topics[row], self._seen[row]
             self.dropped += 1
+
+    def _words(self, row: int) -> frozenset[str]:
+        return self._topics[row].names | self._seen[row].words | self._seen[row].parts
 
     def best(
         self,
@@ -194,50 +232,98 @@ class Table:
         days: list[When],
         now: datetime,
         k: int,
-        threshold: float,
+        threshold: float | None,
         asked: Ask,
+        found: Look | None,
         without: Collection[str] = (),
+        anchor: float = 0.0,
     ) -> list[Recalled]:
-        """The k best rows: those that the message names, then by cosine.
+        """The k best rows: by how well they match, or by cosine alone without a Look.
 
-        Words are compared for the LOOKED_AT nearest rows only, which bounds the time.
+        At a threshold of cosine, also those that the message names. Only the LOOKED_AT nearest
+        rows and those with a word in common are compared, which bounds the time.
         """
-        count = len(self.records)
-        scores = self._matrix[:count] @ query  # [N]
-        holds = self._until[:count] > now.timestamp()
-        if days:
-            holds &= self._meant(days) | (self._first[:count] < 0)  # those of no day fit every day
-        near = self._near(asked, days, now.date()) & holds
-        named = [row for row in nearest(scores, near) if self._named(row, asked, bool(days))]
-        place = scores.copy()  # above any cosine: what is named, and first what may harm
-        place[named] += 4.0
-        place[[row for row in named if self._topics[row].guarded]] += 4.0
-        fit = scores >= (threshold - TOLD_MARGIN if asked.told else threshold)
-        fit[named] = True
+        scores = self.scores(query)
+        if found is None:
+            rows = nearest(scores, self._holds(days, now), k)
+            rows.sort(key=lambda row: (-scores[row], self.records[row].id))
+            floor = anchor if threshold is None else threshold
+            best = [Recalled(self.records[row], float(scores[row])) for row in rows
+                    if scores[row] >= floor]
+            return best[:k]
+        rows, numbers = self.measured(scores, days, now, asked, found, anchor, k)
+        place = numbers @ weights() if rows else np.zeros(0)
+        named, guarded = numbers[:, NAMED] > 0, numbers[:, GUARDED] > 0
+        if threshold is None:
+            fits = (place >= cutoff()) | (named & guarded)
+        else:
+            fits = (numbers[:, COSINE] + anchor >= threshold) | named
+        place = place + 100.0 * (named & guarded)  # first what may harm
         order = sorted(
-            nearest(place, fit & holds, k), key=lambda row: (-place[row], self.records[row].id)
+            np.flatnonzero(fits), key=lambda at: (-place[at], -self.records[rows[at]].id)
         )
-        found = [
-            Recalled(self.records[row], float(scores[row]), asked.asks and place[row] > 2.0)
-            for row in order
-            if self.records[row].key not in without
-            and not (asked.narrow and asked.excludes(self._topics[row]))
-        ]
-        return found[:k]
+        return [
+            Recalled(self.records[rows[at]], float(scores[rows[at]]), asked.asks)
+            for at in order
+            if self.records[rows[at]].key not in without
+        ][:k]
 
-    def _near(self, asked: Ask, days: list[When], today: date) -> NDArray[np.bool_]:
+    def scores(self, query: Vector) -> Vector:
+        """Cosine of each row with the query [N]."""
+        return self._matrix[: len(self.records)] @ query
+
+    def measured(
+        self,
+        scores: Vector,
+        days: list[When],
+        now: datetime,
+        asked: Ask,
+        found: Look,
+        anchor: float,
+        k: int = 0,
+    ) -> tuple[list[int], NDArray[np.float64]]:
+        """Rows that may come, oldest change first, and their measures [rows, F]."""
+        holds = self._holds(days, now)
+        near = self._near(asked, found, days, now.date()) & holds
+        rows = {*nearest(scores, holds, k), *nearest(scores, near, k)}
+        ordered = sorted(rows, key=lambda row: (self.records[row].updated, self.records[row].id))
+        meant = self._meant(days)
+        last = max(len(ordered) - 1, 1)
+        numbers = [
+            measures(
+                found,
+                asked,
+                self._seen[row],
+                self._topics[row],
+                float(scores[row]) - anchor,
+                bool(days),
+                bool(days) and bool(meant[row]),
+                at / last,
+            )
+            for at, row in enumerate(ordered)
+        ]
+        return ordered, np.array(numbers).reshape(len(ordered), len(NAMES))
+
+    def _holds(self, days: list[When], now: datetime) -> NDArray[np.bool_]:
+        """Rows that hold now and are of no other day than those."""
+        holds = self._until[: len(self.records)] > now.timestamp()
+        if days:
+            holds &= self._meant(days) | (self._first[: len(holds)] < 0)
+        return holds
+
+    def _near(
+        self, asked: Ask, found: Look, days: list[When], today: date
+    ) -> NDArray[np.bool_]:
         """Rows that share a word with the message, and those of a day or plan it asks about."""
         rows = np.zeros(len(self.records), bool)
-        for word in {word[:size] for word in asked.names for size in range(1, len(word) + 1)}:
+        names = asked.names | set(found.nouns)
+        for word in {word[:size] for word in names for size in range(1, len(word) + 1)}:
             rows[list(self._index.get(word, ()))] = True
         if days and (asked.plans or asked.asks):
             rows |= self._meant(days)
         elif asked.plans:
             rows |= self._first[: len(rows)] >= today.toordinal()
         return rows
-
-    def _named(self, row: int, asked: Ask, day: bool) -> bool:
-        return row in self._topics and asked.names_topic(self._topics[row], day)
 
     def _meant(self, days: list[When]) -> NDArray[np.bool_]:
         """Rows that are about one of the days."""
@@ -246,6 +332,21 @@ class Table:
         for day in days:
             found |= (first <= day.last.toordinal()) & (last >= day.first.toordinal())
         return found
+
+
+COSINE, NAMED, GUARDED = (NAMES.index(name) for name in ("cosine", "named", "guarded"))
+
+
+@cache
+def weights() -> NDArray[np.float64]:
+    """What each of the measures NAMES counts [F]."""
+    said = table()["weights"]
+    return np.array([float(said[name]) for name in NAMES])
+
+
+def cutoff() -> float:
+    """The weighted sum from which a memory comes."""
+    return float(table()["weights"]["cutoff"])
 
 
 def nearest(scores: Vector, rows: NDArray[np.bool_], k: int = 0) -> list[int]:
@@ -257,6 +358,16 @@ def nearest(scores: Vector, rows: NDArray[np.bool_], k: int = 0) -> list[int]:
         if len(found) > 4 * most:  # all alike
             found = found[: 4 * most]
     return [int(row) for row in found]
+
+
+def timeless(prompt: str, today: date) -> str:
+    """The prompt without the days it names: they choose memories by themselves."""
+    for mention in reversed(list(mentions(prompt, today, "near"))):
+        prompt = prompt[: mention.start] + " " + PARTICLE_OF_DAY.sub("", prompt[mention.end :])
+    return prompt
+
+
+PARTICLE_OF_DAY = re.compile(r"^(?:에는|에도|에|은|는|엔|도|까지|부터|날)(?=\s)")
 
 
 def name_days(prompt: str, today: date) -> tuple[str, list[When]]:

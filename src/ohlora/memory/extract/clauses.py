@@ -156,7 +156,7 @@ def _ended(word: str, after: list[str]) -> bool:
     return before != word and final(before) == FINAL_SS and before[-1] not in "있겠"
 
 
-NOTED = re.compile(r"[가-힣](?:[었았였했됐갔왔]음|바꿈|바뀜|있음|없음)$")
+NOTED = re.compile(r"(?:[었았였했됐갔왔]음|바꿈|바뀜|있음|없음)$")
 ANOTHER = re.compile(r"(?!부르|하시|보시)[가-힣]{2,}[은는]$")
 CLOSED = re.compile(r"(?:해|이야|있어|없어|다녀|워)$")
 

@@ -22,12 +22,14 @@ from ohlora.memory.extract.korean import COPULA, FINAL_L, FINAL_N, FINAL_SS, fin
 from ohlora.memory.extract.plain import dated_year, listed
 from ohlora.memory.extract.words import (
     CALLED,
+    EVENTS,
     FILLERS,
     FIRST_PERSON,
     KNOWN,
     NO_VALUES,
     OTHERS,
     PEOPLE,
+    PLACES,
     words,
 )
 
@@ -58,6 +60,7 @@ BECAUSE = re.compile(r"(?:라서|아서|어서|워서|해서|려서|니까|때�
 MOST = re.compile(r"(?:^|\s)(?:제일|가장|젤|원래|평소|절대|잘|못|자주|맨날|매일|항상|보통|\S+마다)(?:\s|$)")
 SUPPOSED = re.compile(r"로또|복권|당첨|다시 태어나|부자|(?:[을ㄹ]|할|갈|볼|살|먹을)\s?텐데|좋겠|어떡|어쩌")
 ANEW = re.compile(r"바[꿨꼈]|바뀌|바뀜|바꿈|옮겼|옮김|변경|이제|이젠|대신|말고")
+JUDGED_TASTE = re.compile(r"^(?:좋|싫|맛있|최고|별로)")
 SKY = re.compile(
     r"^(?:오늘은?\s|내일은?\s|밖에\s|지금\s)*(?:(?:비|날씨|하늘|바람|햇살|노을|단풍|소나기|첫눈)(?:이|가|는|은|도)?\s"
     r"(?!와서|때문)|눈(?:이|은|도)?\s(?:와|온|오|내리|내려|쌓))"
@@ -111,7 +114,8 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
     judged = any(last.startswith(stem) or (len(said) > 1 and said[-2].startswith(stem) and len(last) < 3)
                  for stem in JUDGED)
     judged = judged or re.search(r"(?<![ㅆ])다$", last) is not None and _adjective(last)
-    if judged and not own and not (BECAUSE.search(text) or NUMBER.search(text) or MOST.search(text)):
+    taste = JUDGED_TASTE.search(last) is not None and any(bare(word) in KNOWN - EVENTS - PLACES for word in said[:-1])
+    if judged and not own and not taste and not (BECAUSE.search(text) or NUMBER.search(text) or MOST.search(text)):
         return False
     found = _nouns(said)
     if not found or all(noun in DAILY_TOPICS or noun.isdigit() for noun in found):
@@ -123,6 +127,7 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
     return DAY.search(text) is not None and len(said) <= 5
 
 
+WEEKDAY = re.compile(r"[월화수목금토일](?:요일|욜)|^주말|^\d+[월일](?![가-힣]{2})")
 DAY = re.compile(r"\d일|요일|욜|내일|모레")
 
 
@@ -188,7 +193,7 @@ def _nouns(said: Sequence[str]) -> list[str]:
     found = []
     for at, word in enumerate(said):
         is_last = at == len(said) - 1
-        if word in IDLE or word in OWN:
+        if word in IDLE or word in OWN or WEEKDAY.search(word):
             continue
         if is_last:
             base = COPULA.sub("", word)
@@ -301,7 +306,7 @@ def _under(topic: list[int], said: Sequence[str], text: str) -> Fact:
 
 def _only_marked(said: Sequence[str], topic: list[int]) -> bool:
     """The topic has a particle that the value needs: 스트레스 받으면, 학교에서."""
-    return any(re.search(r"(?:에서|에|한테|랑|이랑|하고|로|으로|와|과|까지|부터|밖에|마다)$", said[at])
+    return any(re.search(r"(?:에서|에|한테|랑|이랑|하고|로|으로|와|과|까지|부터|밖에|마다|라는|이라는|보다|처럼)$", said[at])
                and said[at] not in KNOWN for at in topic)
 
 
