@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ohlora.memory.asking import COMMON, PARTICLE, Ask, Topic, same, table
+from ohlora.memory.asking import COMMON, PARTICLE, Ask, Topic, cues, same, table
 from ohlora.memory.extract.korean import build, parts
 from ohlora.memory.extract.notes import bare
 from ohlora.memory.extract.traits import THING
@@ -24,8 +24,8 @@ from ohlora.memory.records import MemoryRecord
 
 NAMES = (
     "bias cosine asks own told you named excluded guarded covered whole matched missing lacking verb"
-    " kind kind_missed unit concept person stranger day other_day planned newest words quiet"
-    " quiet_covered named_missing"
+    " kind kind_missed unit concept category_missed broader cued person stranger theirs day other_day"
+    " other_named planned newest stale follows sour in_value words quiet quiet_covered named_missing"
 ).split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
 ENDINGS = re.compile(
@@ -44,7 +44,7 @@ ASKED_FOR = {  # a kind of answer: what asks for it, and what in a memory may be
     ),
     "where": (
         r"어디|어느 (?:동네|나라|도시|쪽|학교|회사|병원|대학)|위치|장소|무슨 (?:동|역|시)",
-        r"(?:에서|에|으로|쪽)(?:\s|\]|$|는|도)|(?:동|구|시|역|군|면|로|원룸|대학교?|대|회사|학교|병원)(?:\s|\]|에|으로|$)",
+        r"여행|놀러|(?:에서|에|으로|쪽)(?:\s|\]|$|는|도)|(?:동|구|시|역|군|면|로|원룸|대학교?|대|회사|학교|병원)(?:\s|\]|에|으로|$)",
     ),
     "who": (r"누구|누가|누굴", r"[가-힣](?:이랑|랑|하고|님|이가|한테)|" + "|".join(sorted(PEOPLE))),
     "number": (r"몇|얼마", r"\d|[한두세네]\s|다섯|여섯|일곱|여덟|아홉|열|스물|서른|마흔|[천만백]|둘|셋|넷|하나"),
@@ -64,7 +64,9 @@ class Look:
     roots: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()  # of answer: when, where, ...
     unit: re.Pattern[str] | None = None  # 몇 층 -> 층
+    cued: frozenset[str] = frozenset()  # keys that its wording asks for
     you: bool = False
+    sour: bool = False  # it asks what is disliked, or whether something will do
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Seen:
     concepts: frozenset[str]
     text: str
     kinds: frozenset[str]
+    value: frozenset[str]  # words of the value alone
+    change: bool  # it says that something ended or turned
+    sour: bool  # disliked, not eaten, given up
 
 
 @lru_cache(maxsize=20_000)
@@ -166,6 +171,7 @@ def look(message: str) -> Look:
         elif len(name) > 1 or name in SINGLE:
             nouns[name] = None
     roots.pop("", None)
+    squeezed = "".join(said).lower()
     unit = UNIT.search(message)
     return Look(
         tuple(nouns),
@@ -173,12 +179,15 @@ def look(message: str) -> Look:
         tuple(roots),
         tuple(name for name, (asks, _) in ANSWERED.items() if asks.search(message)),
         re.compile(UNITS.get(unit[1], re.escape(unit[1]))) if unit else None,
+        frozenset(key for key, said_so in cues().items() if any(cue in squeezed for cue in said_so)),
         any(word in YOU for word in said),
+        SOUR_ASK.search(message) is not None,
     )
 
 
+SOUR_ASK = re.compile(r"싫|못\s|안\s|피해야|먹어도|마셔도|괜찮|넣|알레르기|알러지|끊|무서|먹을까|마실까|할까|갈래|갈까|먹을래")
 SURELY = re.compile(
-    r"(?:더라|던가|[댔랬]지|[다라냐]고|는지|려고|는데|은데|습니다|[하되싶있없]지|죠|냐|[을]까|[었았였했겠][어음다지던냐나니네을]\S*"
+    r"(?:[아어해봐가와려져]야|더라|던가|[댔랬]지|[다라냐]고|는지|려고|는데|은데|습니다|[하되싶있없]지|죠|냐|[을]까|[었았였했겠][어음다지던냐나니네을]\S*"
     r"|하고|하면|해서|하는|해야|해도|[하되]게|했\S*|됐\S*|갔\S*|왔\S*|봤\S*|샀\S*|났\S*|졌\S*|줬\S*|려나)$"
 )
 OF_VERB = re.compile(r"(?:게|건|것|거|중|편|데|곳|사람|애|걸|날|적|이유|일)(?:이|을|은|도|이야|에|만|누구|뭐)?$")
@@ -189,7 +198,7 @@ def nouns_known() -> frozenset[str]:
     return frozenset({*concepts(), *called(), *KNOWN, *PEOPLE, *ANIMALS, *THING, *synonyms().values()})
 
 
-SINGLE = frozenset("키 차 폰 술 약 돈 꿈 집 방 옷 팀 반 형 딸 목 배 눈 귀 손 발 볼 열 일 과 책 색 꽃 면".split())
+SINGLE = frozenset("개 잠 키 차 폰 술 약 돈 꿈 집 방 옷 팀 반 형 딸 목 배 눈 귀 손 발 볼 열 일 과 책 색 꽃 면".split())
 
 
 @lru_cache(maxsize=20_000)
@@ -217,8 +226,22 @@ def _seen(text: str) -> Seen:
     if "곳" in kinds:
         has.add("where")
     return Seen(
-        frozenset(words), frozenset(pieces), frozenset(roots), frozenset(kinds), text, frozenset(has)
+        frozenset(words),
+        frozenset(pieces),
+        frozenset(roots),
+        frozenset(kinds),
+        text,
+        frozenset(has),
+        frozenset(named(word) for word in WORD.findall(text.partition(":")[2])),
+        CHANGE.search(text) is not None,
+        SOUR.match(text) is not None,
     )
+
+
+CHANGE = re.compile(
+    r"그만|끊|관[두뒀]|접[었음]|취소|헤어|나았|나음|회복|끝[났냈]|팔았|바[꿨꼈뀌꿈뀜]|옮[겼김기]|이제|말고|대신|화해|찾았|퇴원|성공|밀[렸림]|미뤄|변경"
+)
+SOUR = re.compile(r"\[(?:싫어하는|못 |안 |끊은|무서워하는|약한)")
 
 
 BY_ENDING = (
@@ -241,12 +264,16 @@ def measures(
     days: bool,
     day: bool,
     newest: float,
+    stale: bool,
+    follows: float,
 ) -> list[float]:
     """The numbers NAMES of one message and one memory.
 
     cosine   above the encoder's threshold
     days     the message names a day, `day`: the memory is of that day
     newest   0 for the oldest memory that may come, 1 for the newest
+    stale    a newer one says that this ended or turned
+    follows  how well what it ended or turned is covered, 0..1
     """
     hits = [_hit(noun, memory) for noun in found.nouns]
     loose = [
@@ -258,6 +285,7 @@ def measures(
     covered = (sum(hits) + 0.5 * sum(loose)) / wanted if wanted else 0.0
     kind = [one in memory.kinds for one in found.kinds]
     meant = {one for noun in found.nouns for one in called().get(noun, ())}
+    asks_for = {kind for key in found.cued for kind in (key, *called().get(key, ()))}
     concept = bool(meant & memory.concepts)
     people = [noun for noun in found.nouns if noun in PEOPLE or noun in ANIMALS]
     near = [_hit(one, memory) > 0 for one in people]
@@ -288,17 +316,41 @@ def measures(
         float(bool(kind) and not any(kind)),
         float(found.unit is not None and found.unit.search(memory.text) is not None),
         float(concept),
+        float(any(called().get(one, frozenset()) for one in lacks)),
+        float(any(concepts().get(noun, frozenset()) & memory.words for noun in found.nouns)),
+        float(bool(asks_for & memory.concepts)),
         float(any(near)),
         float(bool(people) and not all(near)),
+        float(bool(topic.person) and not people and sum(hits) == 0),
         float(day),
         float(days and not day),
+        float(days and not day and names),
         float(topic.planned and asked.plans),
         newest,
+        float(stale),
+        follows,
+        float(memory.sour and not found.sour),
+        float(any(noun in memory.value or _hit(noun, memory) >= 0.6 and not memory.text.startswith(f"[{noun}") for noun in found.nouns)),
         min(wanted, 4.0) / 4.0,
         float(not asked.asks),
         covered * float(not asked.asks),
         float(names) * missing,
     ]
+
+
+def coverage(found: Look, memory: Seen) -> float:
+    """The part of the message's nouns that the memory has, 0..1."""
+    hits = [_hit(noun, memory) for noun in found.nouns]
+    return sum(hits) / len(hits) if hits else 0.0
+
+
+def turns(newer: Seen, older: Seen) -> bool:
+    """The newer one says that what the older one tells ended or turned: they share a matter."""
+    shared = newer.words & older.words
+    return newer.change and any(len(word) > 1 and word not in idle() for word in shared - NO_MATTER)
+
+
+NO_MATTER = frozenset("일정 습관 상태 음식 좋아하는 싫어하는 이름".split())
 
 
 def _hit(noun: str, memory: Seen) -> float:

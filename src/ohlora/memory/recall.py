@@ -30,7 +30,7 @@ from ohlora.errors import StoreError
 from ohlora.memory.asking import Ask, Topic, ask, table, topic_of
 from ohlora.memory.dates import When, mentions, spoken
 from ohlora.memory.extract.plain import dated_year
-from ohlora.memory.matching import NAMES, Look, Seen, look, measures, seen
+from ohlora.memory.matching import NAMES, Look, Seen, coverage, look, measures, seen, turns
 from ohlora.memory.records import MemoryRecord
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 Vector = NDArray[np.float32]
 ENCODED_AT_ONCE = 1_024
 PROMPT_CHARACTERS = 2_000
+CHANGES = 20  # newest memories of something that ended or turned, looked at
 LOOKED_AT = 100  # rows, the nearest, whose words are compared with those of the message
 
 
@@ -253,12 +254,15 @@ class Table:
             return best[:k]
         rows, numbers = self.measured(scores, days, now, asked, found, anchor, k)
         place = numbers @ weights() if rows else np.zeros(0)
-        named, guarded = numbers[:, NAMED] > 0, numbers[:, GUARDED] > 0
+        named, harms = numbers[:, NAMED] > 0, numbers[:, GUARDED] * numbers[:, NAMED] > 0
+        harms &= numbers[:, IN_VALUE] > 0
         if threshold is None:
-            fits = (place >= cutoff()) | (named & guarded)
+            fits = (place >= cutoff()) | harms
         else:
             fits = (numbers[:, COSINE] + anchor >= threshold) | named
-        place = place + 100.0 * (named & guarded)  # first what may harm
+        if asked.narrow:
+            fits &= numbers[:, EXCLUDED] == 0  # of someone else, or another thing
+        place = place + 100.0 * harms  # first what may harm
         order = sorted(
             np.flatnonzero(fits), key=lambda at: (-place[at], -self.records[rows[at]].id)
         )
@@ -289,6 +293,7 @@ class Table:
         ordered = sorted(rows, key=lambda row: (self.records[row].updated, self.records[row].id))
         meant = self._meant(days)
         last = max(len(ordered) - 1, 1)
+        stale, follows = self._turned(ordered, found)
         numbers = [
             measures(
                 found,
@@ -299,10 +304,24 @@ class Table:
                 bool(days),
                 bool(days) and bool(meant[row]),
                 at / last,
+                row in stale,
+                follows.get(row, 0.0),
             )
             for at, row in enumerate(ordered)
         ]
         return ordered, np.array(numbers).reshape(len(ordered), len(NAMES))
+
+    def _turned(self, ordered: list[int], found: Look) -> tuple[set[int], dict[int, float]]:
+        """Rows that a newer one makes stale, and how well what those tell is covered."""
+        stale, follows = set[int](), dict[int, float]()
+        changes = [(at, row) for at, row in enumerate(ordered) if self._seen[row].change]
+        for at, row in changes[-CHANGES:]:
+            for older in ordered[:at]:
+                if turns(self._seen[row], self._seen[older]):
+                    stale.add(older)
+                    covered = coverage(found, self._seen[older])
+                    follows[row] = max(follows.get(row, 0.0), covered)
+        return stale, follows
 
     def _holds(self, days: list[When], now: datetime) -> NDArray[np.bool_]:
         """Rows that hold now and are of no other day than those."""
@@ -334,7 +353,9 @@ class Table:
         return found
 
 
-COSINE, NAMED, GUARDED = (NAMES.index(name) for name in ("cosine", "named", "guarded"))
+COSINE, NAMED, GUARDED, EXCLUDED, IN_VALUE = (
+    NAMES.index(name) for name in ("cosine", "named", "guarded", "excluded", "in_value")
+)
 
 
 @cache

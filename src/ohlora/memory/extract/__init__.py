@@ -93,6 +93,11 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
                     key = (found[0].key or "").replace("좋아하는", "싫어하는", 1)
                     news = Fact(key, found[0].value or "", merge=True)
                 found = [replace(found[0], instead=news)]
+        if (because := BECAUSE.match(clause.text)) and all(
+            isinstance(one, Fact) and one.key == "상태" for one in found
+        ):  # 금요일에 면접이 있어서 떨려
+            cause = replace(clause, words=(*because["cause"].split(), "있어"))
+            found += [fact for fact in plans(cause, today) if fact not in found]
         if not found and topic and (value := value_of(clause.text, name=True)):
             found.append(Fact(topic, value))
         if not found:
@@ -124,6 +129,7 @@ def _added(
 
 
 UNSAID = re.compile(r"겠|(?:네|구나|군|자|까|줘|마|지)(?:요)?$|^(?:괜찮|어떡|좋|싫|힘들|아쉽|재밌|웃기|맞)")
+BECAUSE = re.compile(r"^(?P<cause>\S.*) 있(?:어서|어가지고|으니까) ")
 REACTS = re.compile(  # 우유 마시면 배 아파: a condition that tells a fact
     r"([가-힣]{1,6}) (먹으|마시)면 (?:바로 |꼭 |항상 |맨날 )?"
     r"(?:배(?:가)? 아파|배탈|두드러기|속이? (?:안 좋|쓰)|토해|가려[워웠]|부어|숨이? 막"

@@ -44,7 +44,7 @@ PARTICLES = re.compile(
 IDLE = listed("idle_words") | listed("idle") | listed("note_idle") | NO_VALUES | FILLERS
 DAILY_TOPICS, JUDGED = listed("daily_topics"), listed("judged")
 DAILY_DONE = listed("daily_done")
-SHORT = words("비 배 목 눈 코 귀 손 발 키 차 폰 술 약 일 돈 책 꿈 꽃 집 방 옷 빵 떡 회 면 개 새 닭 강 산 반 팀 형 딸")
+SHORT = words("잠 비 배 목 눈 코 귀 손 발 키 차 폰 술 약 일 돈 책 꿈 꽃 집 방 옷 빵 떡 회 면 개 새 닭 강 산 반 팀 형 딸")
 TOO_SHORT = words("나 저 너 그 이 저 수 것 거 게 줄 데 때 뿐 중 안 못 더 또 다 잘 왜 좀 막 걍")
 LINKED = re.compile(
     r"(?:게|고|서|지|면|히|며|니까|느라|려고|러|다가|도록|든지|자마자|면서|지만|는데|던|기)$"
@@ -52,6 +52,8 @@ LINKED = re.compile(
 WISHED = re.compile(r"(?:자|까|줘|줘요|주라|주세요|줄래|마|마요|마라|말아|봐봐|해라|어라|아라|십시오|죠|지|지요)$")
 SEEMS = re.compile(r"겠|(?:^|\s)(?:보여|보인다|보이네|듯|듯해)(?:요)?$|뻔|척|려나|나\s?봐|는지|잖아")
 EXCLAIMED = re.compile(r"(?:네|네요|구나|군|군요|구만|걸|다니)$")
+HEARD = re.compile(r"[었았였했갔왔됐난간산온는한인든본]대(?:요)?$|[이]?래(?:요)?$")
+FRIEND = re.compile(r"^\S*(?:친구|동기|선배|후배|동료|애|언니네|옆집)\S{0,3}(?:이|가|는|은)$|^친구(?:는|가)?$")
 HEARSAY = re.compile(r"그러(?:는|던)데|그러더라|소문|기사에|방송에서|유튜브에서|인터넷에서")
 PAST = re.compile(r"(?P<stem>\S*[가-힣])(?:어|어요|다|습니다|당|지|네|는데|는데요|거든|거든요|음|엉|슴|고|고요|더니)$")
 HAS = re.compile(r"(?:이|가|도)?\s(?:있|잡혀\s?있|잡혔|생겼)(?:어|어요|음|다|는데|거든|거든요|습니다|고|당)$")
@@ -106,6 +108,8 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
     own = clause.first_person or any(word in OWN for word in clause.words)
     own = own or any(_person(word) for word in clause.words)
     if not own and EXCLAIMED.search(last):
+        return False
+    if HEARD.search(last) and any(FRIEND.match(word) for word in clause.words):
         return False
     if not own and SKY.match(text):
         return False
@@ -197,7 +201,11 @@ def _nouns(said: Sequence[str]) -> list[str]:
             continue
         if is_last:
             base = COPULA.sub("", word)
-            if base == word or not base or base.endswith(("거", "것", "중", "편")):
+            if base.endswith(("하", "되")) and len(base) > 2:
+                base = base[:-1]  # 이사하거든
+            elif base == word and not _predicate(word):
+                base = bare(word)  # 수요일은 영어
+            elif base == word or not base or base.endswith(("거", "것", "중", "편")):
                 made = re.match(r"^([가-힣A-Za-z]{2,})(?:하|해|했|함|됐|돼|됨|되)\S{0,3}$", word)
                 if not made or made[1] in IDLE or LINKED.search(made[1]):
                     continue

@@ -197,6 +197,10 @@ def _named(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
     if len(words) < 2 or not CALL.match(words[-1]):
         return
     before = words[:-2]
+    aged = re.search(rf"(?:^|\s)((?:\d{{1,2}}|{NUMERALS})\s?(?:살|세))$", " ".join(before))
+    if aged and before[0] in FIRST_PERSON:  # 저는 서른두 살 박민호라고 합니다
+        yield Fact("나이", aged[1].strip())
+        before = before[:1]
     told = before in ([], ["이름은"], ["내", "이름은"], ["제", "이름은"])
     if not told and not (len(before) == 1 and before[0] in FIRST_PERSON | {"날", "나를", "저를"}):
         return
@@ -246,6 +250,9 @@ def _self(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             yield Fact("학교", student[1])
         elif MAJOR.search(student[1]):
             yield Fact("전공", student[1])
+    elif (studied := re.fullmatch(r"(\S+과) (?:대학원생|대학생|재학생|휴학생|\d학년)", value)) and first:
+        yield Fact("전공", studied[1])
+        yield Fact("직업", value)
     elif re.fullmatch(r"\S{2,10}\s?출신", value):
         yield Fact("고향", value.removesuffix("출신").strip())
     elif major := re.fullmatch(r"(\S{2,10}(?:\s\S{1,6})?)\s?전공|(\S{1,10}학과|\S+교육과)", value):
