@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from browser.install_chromium import find_chromium
 from browser.talker import Talker, talking_companion
@@ -65,6 +72,11 @@ class Tab:
         self.page.goto(url)
         self.page.wait_for_selector("html[data-ready]")
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """Keep a complaint, with the address it is about (or comes from)."""
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} [{message.location['url']}]")
+
     def say(self, text: str) -> None:
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
@@ -109,12 +121,7 @@ def tab(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Tab]:
     context.set_default_timeout(20_000)
     page = context.new_page()
     tab = Tab(page, context)
-    page.on(
-        "console",
-        lambda message: (
-            tab.complaints.append(message.text) if message.type in ("error", "warning") else None
-        ),
-    )
+    page.on("console", tab.hear)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))
     yield tab
     if folder := os.environ.get("OHLORA_SCREENSHOTS"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from browser.conftest import Her, Tab
 from ohlora.server.settings import Settings
@@ -170,3 +170,17 @@ class TestBehindAToken:
         tab.wait_for_reply(1)
         tab.page.reload()
         expect(tab.page.locator("li.message.assistant")).to_have_count(1)
+
+    def test_the_page_in_between_asks_for_nothing_however_long_it_stays(
+        self, her: Her, tab: Tab
+    ) -> None:
+        def stay(route: Route) -> None:
+            answer = route.fetch()
+            slowly = answer.text().replace('"0;url=/"', '"2;url=/"')
+            assert slowly != answer.text()
+            route.fulfill(response=answer, body=slowly)
+
+        tab.context.route(f"{her.url}?token=*", stay)
+        tab.open(f"{her.url}?token=a-long-secret")
+        tab.page.wait_for_timeout(300)
+        assert tab.complaints == []  # such as a 404 for /favicon.ico

@@ -48,7 +48,11 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 # A page of our own that goes on to "/": its cookie is then sent, wherever the link was clicked.
-COME_IN = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Oh-LoRA</title>'
+# Without an icon of its own a browser that stays a moment asks for /favicon.ico, which is not here.
+COME_IN = (
+    '<!doctype html><meta http-equiv="refresh" content="0;url=/"><link rel="icon" href="data:,">'
+    "<title>Oh-LoRA</title>"
+)
 
 
 class Guard:
