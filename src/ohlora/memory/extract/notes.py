@@ -203,7 +203,7 @@ def _nouns(said: Sequence[str]) -> list[str]:
             base = COPULA.sub("", word)
             if base.endswith(("하", "되")) and len(base) > 2:
                 base = base[:-1]  # 이사하거든
-            elif base == word and not _predicate(word):
+            elif base == word and word[0].isalnum() and not _predicate(word):
                 base = bare(word)  # 수요일은 영어
             elif base == word or not base or base.endswith(("거", "것", "중", "편")):
                 made = re.match(r"^([가-힣A-Za-z]{2,})(?:하|해|했|함|됐|돼|됨|되)\S{0,3}$", word)
