@@ -8,6 +8,7 @@ OhloraError             str(error) is one sentence fit to show a user (English);
   ShapeError            also a ValueError: a tensor of the wrong shape
   CheckpointError       a model file: missing, damaged, wrong digest, wrong variant
   StoreError            the data folder: full disk, no rights, locked by another server
+    Unwritable          also an OSError: a file that the disk does not take
     StoreTooNew         the database was written by a newer version
   UnknownSession        no such conversation
   UnknownMemory         no such memory
@@ -76,6 +77,27 @@ class CheckpointError(OhloraError):
 
 class StoreError(OhloraError):
     code, status = "store", 503
+
+
+class Unwritable(StoreError, OSError):
+    """A file could not be written; `path` is the file. An OSError too, so that whoever knows more
+    about the file may say it in other words."""
+
+    code = "unwritable"
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        super().__init__(
+            f"{path} cannot be written ({reason}): make room or choose another place.",
+            f"{path}에 쓸 수 없어요({reason}). 공간을 비우거나 다른 곳을 골라 주세요.",
+        )
+        self.path, self.errno, self.strerror = path, error.errno, reason
+
+    def __str__(self) -> str:
+        return self.en
+
+    def __reduce__(self) -> tuple[type[Unwritable], tuple[Path, OSError]]:
+        return Unwritable, (self.path, OSError(self.errno, self.strerror))
 
 
 class StoreTooNew(StoreError):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ohlora.face.pixels import encode, to_dataset_pixels, to_pixels, write_atomic
+from ohlora.face.pixels import encode, to_dataset_pixels, to_pixels
 
 
 def test_both_rounding_rules_match_the_reference(golden_dir: Path) -> None:
@@ -32,19 +32,3 @@ def test_pictures_keep_their_pixels(kind: str) -> None:
     with Image.open(io.BytesIO(encode(pixels, kind))) as picture:
         found = np.asarray(picture.convert("RGB"))
     assert np.abs(found.astype(int) - pixels).max() <= (0 if kind == "png" else 4)
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "face.png"
-    write_atomic(path, b"old")
-
-    def cut(source: object, target: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", cut)
-    with pytest.raises(OSError):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

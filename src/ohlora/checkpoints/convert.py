@@ -7,8 +7,6 @@ apart by a prefix: generator.mapping.dense0.weight. The source is only read.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ohlora.checkpoints.records import models_home
 from ohlora.checkpoints.tensors import Tensor, TensorFile, parts_of, read_header
 from ohlora.checkpoints.verify import digest_of
 from ohlora.errors import CheckpointError
+from ohlora.files import beside
 from ohlora.text import josa
 
 
@@ -74,22 +73,7 @@ def write_safetensors(
         offset += tensor.bytes
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(len(raw).to_bytes(8, "little") + raw)
-            for file, key in tensors.values():
-                stream.write(file.read(key).tobytes())
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except OSError as error:
-        raise CheckpointError(
-            target,
-            f"cannot be written ({error.strerror}): check the disk and its rights.",
-            f"쓸 수 없어요({error.strerror}). 디스크와 권한을 확인해 주세요.",
-        ) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with beside(target) as part, part.open("wb") as stream:
+        stream.write(len(raw).to_bytes(8, "little") + raw)
+        for file, key in tensors.values():
+            stream.write(file.read(key).tobytes())

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ohlora.checkpoints.catalog import Row, load_catalog
-from ohlora.checkpoints.records import models_home, write_whole
+from ohlora.checkpoints.records import models_home
 from ohlora.errors import CheckpointError
+from ohlora.files import write_whole
 from ohlora.text import josa
 
 FICLONE = 0x40049409  # Linux ioctl: share the blocks of another file

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ohlora.files import write_whole
 from ohlora.paths import home
 
 
@@ -96,18 +96,3 @@ def forget(paths: list[Path]) -> None:
 def known_digest(records: Mapping[str, Record], path: Path) -> str | None:
     record = records.get(key_of(path))
     return record.sha256 if record else None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader or a crash sees the old one or the new one, never half."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -292,12 +292,9 @@ def picture_kind(out: Path) -> str:
 
 
 def save(out: Path, data: bytes) -> None:
-    from ohlora.face.pixels import write_atomic
+    from ohlora.files import write_whole
 
-    try:
-        write_atomic(out, data)
-    except OSError as error:
-        raise unwritable(out, error) from error
+    write_whole(out, data)
 
 
 def unwritable(out: Path, error: OSError) -> StoreError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -172,24 +171,9 @@ def export(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
+        from ohlora.files import write_whole
+
         write_whole(file, data)
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a file completely or not at all."""
-    from ohlora.errors import BadInput
-
-    partial = file.with_name(file.name + ".incomplete")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, file)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BadInput(
-            f"{file} cannot be written ({error.strerror}): "
-            "name a file in a folder you may write to.",
-            f"{file}에 쓸 수 없어요({error.strerror}). 쓸 수 있는 폴더의 파일을 적어 주세요.",
-        ) from error
 
 
 @app.command("import")

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ohlora.errors import BadInput, CheckpointError, ShapeError, StoreError
+from ohlora.errors import BadInput, CheckpointError, ShapeError
+from ohlora.files import write_whole
 from ohlora.models.generator_config import LABELS, GeneratorConfig, layers
 from ohlora.models.protocol50 import LABELS50, NAMES
 
@@ -282,17 +282,7 @@ def save(path: Path, directions: Directions) -> None:
         "format": FORMAT, "space": directions.space, "method": directions.method,
         "generator": directions.generator, "scorer": directions.scorer,
     }  # fmt: skip
-    data = to_bytes(directions._tensors(), {"directions": json.dumps(settings)})
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}): free space or name another place.",
-            f"{path}에 쓸 수 없어요({error.strerror}). 공간을 비우거나 다른 곳을 적어 주세요.",
-        ) from error
+    write_whole(path, to_bytes(directions._tensors(), {"directions": json.dumps(settings)}))
 
 
 def load(path: Path) -> Directions:

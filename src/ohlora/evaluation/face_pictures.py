@@ -16,7 +16,8 @@ from ohlora.directions.control import PROPERTIES, Array
 from ohlora.evaluation.face import Draw, Faces
 from ohlora.evaluation.face_numbers import cross_talk
 from ohlora.evaluation.report import Picture
-from ohlora.face.pixels import encode, write_atomic
+from ohlora.face.pixels import encode
+from ohlora.files import write_whole
 from ohlora.models.protocol50 import LABELS50
 
 Pixels = NDArray[np.uint8]
@@ -90,7 +91,7 @@ def draw_pictures(
     pictures = []
 
     def keep(title: str, name: str, data: bytes) -> None:
-        write_atomic(folder / name, data)
+        write_whole(folder / name, data)
         pictures.append(Picture(title, name))
 
     svg = scatter(faces.measured).encode()

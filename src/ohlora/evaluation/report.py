@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ohlora.errors import BadInput, StoreError
+from ohlora.files import write_whole
 
 ORDER = ("persona", "persona-llm-only", "chat", "chat-llm-only", "memory", "memory-llm-only",
          "encoder", "face")  # fmt: skip
@@ -97,10 +97,10 @@ def write(folder: Path, report: Report) -> Path:
     open_folder(folder)
     try:
         text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1)
-        whole(folder / f"{report.name}.json", text + "\n")
+        write_whole(folder / f"{report.name}.json", (text + "\n").encode())
         reports = read_all(folder)
-        whole(folder / "evaluation.md", markdown(reports))
-        whole(folder / "index.html", page(reports, folder))
+        write_whole(folder / "evaluation.md", markdown(reports).encode())
+        write_whole(folder / "index.html", page(reports, folder).encode())
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder / "index.html"
@@ -113,7 +113,7 @@ def open_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        whole(folder / "index.html", page(read_all(folder), folder))
+        write_whole(folder / "index.html", page(read_all(folder), folder).encode())
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -123,12 +123,6 @@ def unwritable(folder: Path, error: OSError) -> StoreError:
         f"The results cannot be written to {folder} ({error.strerror}): choose another --out.",
         f"결과를 {folder}에 쓸 수 없어요({error.strerror}). --out을 바꿔 주세요.",
     )
-
-
-def whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def read_all(folder: Path) -> list[Report]:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ohlora.errors import CheckpointError
 from ohlora.face.lattice import Axes, Cell
+from ohlora.files import write_whole
 
 FORMAT = 1
 MAX_INDEX_BYTES = 4 << 20
@@ -82,9 +82,8 @@ def write_pack(
         **(notes or {}),
         "frames": rows,
     }
-    partial = folder / "index.json.tmp"
-    partial.write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "index.json")
+    text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / "index.json", text.encode())
     return str(index["id"])
 
 

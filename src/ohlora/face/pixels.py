@@ -6,8 +6,6 @@ Two rules, as in v1 (golden/funcs/images.npz); they differ where a value ends on
 from __future__ import annotations
 
 import io
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,14 +45,3 @@ def encode(pixels: Pixels, kind: str = "webp") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGB").save(buffer, kind, **options[kind])
     return buffer.getvalue()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """All of the file or none of it, also when the process is killed. Raises OSError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

@@ -22,8 +22,9 @@ from pathlib import Path
 from ohlora.errors import OhloraError
 from ohlora.expression import NEUTRAL
 from ohlora.face.lattice import Axes, Cell
-from ohlora.face.pixels import encode, write_atomic
+from ohlora.face.pixels import encode
 from ohlora.face.renderer import Renderer
+from ohlora.files import write_whole
 from ohlora.paths import home
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class RenderedFrames:
         self._memory[cell] = data
         digest = hashlib.sha256(data).hexdigest()[:16]
         try:
-            write_atomic(self._folder / f"{cell}-{digest}.webp", data)
+            write_whole(self._folder / f"{cell}-{digest}.webp", data)
         except OSError as error:
             log.warning("face frame %s is kept in memory only: %s", cell, error)
         return data

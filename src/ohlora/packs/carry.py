@@ -27,6 +27,7 @@ from typing import Any
 
 from ohlora.embedding import Encoder
 from ohlora.errors import BadInput, OhloraError
+from ohlora.files import beside
 from ohlora.packs.card import Card, Spec, dump_card, parse_card, read_card
 from ohlora.packs.charx import ADDRESS, open_charx, write_charx
 from ohlora.packs.check import refuse_unsound
@@ -43,7 +44,7 @@ from ohlora.packs.pack import (
     read_pack,
     refuse,
 )
-from ohlora.packs.place import place, whole_file
+from ohlora.packs.place import place
 from ohlora.packs.png import SIGNATURE, card_in, with_cards, without_cards
 
 PICTURE_BYTES = 64 << 20
@@ -149,7 +150,7 @@ def export(folder: Path, to: Path, *, spec: Spec = 3, today: date | None = None)
         if to.suffix.lower() == ".png":
             cards = {"ccv3": dump_card(card, 3), "chara": dump_card(card, 2)}
             content = with_cards(_picture(pack, folder), cards, to)
-    with whole_file(to) as partial:
+    with beside(to) as partial:
         partial.write_bytes(content)
     return Exported(to, left_out)
 

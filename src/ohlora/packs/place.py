@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ohlora.errors import BadInput, StoreError
@@ -89,22 +89,6 @@ def mend() -> None:
     for left in tmp.glob("*.*"):
         if left.suffix[1:].isdigit() and not _alive(int(left.suffix[1:])):
             shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes it when the block ends well."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise _disk(path, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from ohlora.embedding import Encoder
 from ohlora.errors import BadInput
+from ohlora.files import beside
 from ohlora.packs.new import Hers, other_wordings
 from ohlora.packs.pack import Row, make_row, read_pack, rows_text
-from ohlora.packs.place import whole_file
 from ohlora.packs.voice import ANYONES, CALENDAR, FACTS, Life, sentences
 
 UNKNOWN_A_TOPIC = 3
@@ -45,7 +45,7 @@ def write_script(pack: Path, folder: Path, encoder: Encoder) -> dict[str, int]:
     (folder / "lines").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(pack / "persona.toml", folder / "persona.toml")
     for stem, rows in files.items():
-        with whole_file(folder / "lines" / f"{stem}.jsonl") as partial:
+        with beside(folder / "lines" / f"{stem}.jsonl") as partial:
             partial.write_text(rows_text(rows), "utf-8")
     return {stem: len(rows) for stem, rows in files.items()}
 

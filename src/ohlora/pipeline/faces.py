@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ohlora.checkpoints import load_catalog
 from ohlora.face.pixels import encode
+from ohlora.files import write_whole
 from ohlora.pipeline.sheets import save_sheet
 from ohlora.pipeline.stage import Curve, Number, Picture, Told, Work
 from ohlora.synth.dataset import Plan, make_dataset, read_dataset, read_manifest
@@ -34,7 +35,7 @@ from ohlora.training.ensemble import (
 from ohlora.training.face_data import FaceData, read_columns
 from ohlora.training.loop import LoopConfig
 from ohlora.vision.overlay import COLOURS
-from ohlora.vision.table import Column, write_table, write_whole
+from ohlora.vision.table import Column, write_table
 from ohlora.vision.weights import fitted
 
 FACES, PICTURES, KEPT = "faces", "pictures", "synthesize_results_filtered"

@@ -26,6 +26,7 @@ from ohlora.face.load import make_axes
 from ohlora.face.pack import write_pack
 from ohlora.face.pixels import encode
 from ohlora.face.renderer import make_renderer
+from ohlora.files import write_whole
 from ohlora.models.protocol50 import NAMES, Judged
 from ohlora.pipeline.faces import FACES
 from ohlora.pipeline.generators import GENERATOR, RUN
@@ -34,7 +35,6 @@ from ohlora.pipeline.sheets import save_sheet
 from ohlora.pipeline.stage import Number, Picture, Told, Work
 from ohlora.training.acceptance import Draw, Score, accept, drawer
 from ohlora.training.property_cnn import NAME as PROPERTY_CNN
-from ohlora.vision.table import write_whole
 
 DIRECTIONS, HERS = "directions.safetensors", "her.safetensors"
 SCALE, Z = "scores.json", "z.csv"

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ohlora.files import write_whole
 from ohlora.pipeline.plots import curve, duration, read_log, shares
 from ohlora.pipeline.stage import Curve, Number, Picture
-from ohlora.vision.table import write_whole
 
 if TYPE_CHECKING:
     from ohlora.pipeline.run import State

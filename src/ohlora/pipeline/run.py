@@ -24,7 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ohlora.errors import BadInput, OhloraError, StoreError
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 from ohlora.pipeline.options import changed
 from ohlora.pipeline.presets import PRESETS
 from ohlora.pipeline.report import write_report
@@ -280,7 +280,7 @@ def remember(out: Path, plan: Plan) -> None:
         )
     body = {"preset": plan.preset, "settings": list(plan.settings)}
     with writing(out):
-        write_atomic(out / PLAN, (json.dumps(body, indent=1) + "\n").encode())
+        write_whole(out / PLAN, (json.dumps(body, indent=1) + "\n").encode())
 
 
 def report(out: Path, plan: Plan) -> Path:

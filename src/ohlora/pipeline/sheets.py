@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora.face.pixels import encode
-from ohlora.vision.table import write_whole
+from ohlora.files import write_whole
 
 Pixels = NDArray[np.uint8]
 TILE = 96  # pixels of a tile's side

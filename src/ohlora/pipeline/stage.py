@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 
 Progress = Callable[[str, float], None]
 O = TypeVar("O")  # noqa: E741  the options of a stage, a frozen dataclass
@@ -121,7 +121,7 @@ class Record:
         """Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        write_atomic(folder / RECORD, (text + "\n").encode())
+        write_whole(folder / RECORD, (text + "\n").encode())
 
 
 def read_record(folder: Path) -> Record | None:

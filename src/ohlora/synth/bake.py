@@ -23,8 +23,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import CheckpointError
+from ohlora.files import beside
 
 Array = NDArray[np.float32]
 
@@ -135,7 +134,8 @@ def bake(path: Path, progress: Callable[[str, float], None] | None = None) -> di
         out[f"uvs_{part}"] = new_uv[pairs[:, :, 1]].astype(np.int32)
     for mask in MASKS:
         out[f"mask_{mask}"] = read_mask(mesh / "textures" / f"mpfb_{mask}.jpg")
-    write_whole(path, out)
+    with beside(path) as staged, staged.open("wb") as stream:
+        np.savez_compressed(stream, **out)  # type: ignore[arg-type]
     report("baking the head", 1.0)
     return {"vertices": len(kept), "targets": len(names), "bytes": path.stat().st_size}
 
@@ -262,18 +262,3 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
     return np.asarray(Image.open(path).convert("L").resize((1024, 1024), Image.Resampling.BOX))
-
-
-def write_whole(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """Write next to the goal, then rename: a killed bake leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be written ({error.strerror}).") from error
-    finally:
-        Path(name).unlink(missing_ok=True)

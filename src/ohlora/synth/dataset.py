@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora.errors import BadInput, StoreError
+from ohlora.files import write_whole
 from ohlora.synth.near import sample_near, seed_of_scene
 from ohlora.synth.parameters import Face, from_dict, to_dict
 from ohlora.synth.render import Renderer
@@ -277,19 +277,6 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside the goal, flush to the disk, rename: never half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

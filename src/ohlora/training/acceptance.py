@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ohlora.face.pixels import encode, to_pixels
+from ohlora.files import write_whole
 from ohlora.models.generator_config import LABELS
 from ohlora.models.protocol50 import LABELS50, NAMES, Judged, judge
 from ohlora.models.stylegan import Generator
-from ohlora.vision.table import Column, Row, write_table, write_whole
+from ohlora.vision.table import Column, Row, write_table
 
 Draw = Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]

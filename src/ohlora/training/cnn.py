@@ -33,11 +33,12 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ohlora.errors import BadInput
+from ohlora.files import write_whole
 from ohlora.models.cnn import SIZE, GenderCNN, JudgeCNN, QualityCNN
 from ohlora.training.face_data import Batch, FaceData
 from ohlora.training.loop import LoopConfig, Run, TrainingError, train
 from ohlora.training.losses import real_fake_auroc
-from ohlora.vision.table import Column, Row, write_table, write_whole
+from ohlora.vision.table import Column, Row, write_table
 
 VALID_BATCH = 4
 AGREES = 2e-5  # the best net's validation loss, measured again

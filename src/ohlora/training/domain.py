@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ohlora.errors import BadInput
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 from ohlora.models.generator_config import GeneratorConfig
 from ohlora.models.stylegan import MAPPING_LR, Generator
 from ohlora.synth.near import CODE_SIZE, code_of, everyday, seed_of_scene
@@ -338,5 +338,5 @@ def train_domain(data: Path, config: DomainConfig, loop: LoopConfig, run_dir: Pa
         ",".join(map(str, range(config.w_dim))),
         ",".join(map(repr, her_z(config.w_dim).tolist())),
     )
-    write_atomic(run_dir / "z.csv", ("\n".join(rows) + "\n").encode())  # as v1's
+    write_whole(run_dir / "z.csv", ("\n".join(rows) + "\n").encode())  # as v1's
     return run_dir

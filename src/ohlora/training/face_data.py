@@ -30,7 +30,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 
 Pixels = NDArray[np.uint8]
 
@@ -74,7 +74,7 @@ class LabelScale:
         return (label * np.array(self.std) + np.array(self.mean)).astype(np.float32)
 
     def save(self, path: Path) -> None:
-        write_atomic(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> LabelScale:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ohlora.errors import BadInput
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 from ohlora.models.face_parser import WIDTHS, FaceUNet, make_face_parser, parse_classes
 from ohlora.models.face_parts import CLASSES
 from ohlora.models.protocol50 import pearson
@@ -290,7 +290,7 @@ def train_parser(
     finished = run_dir / ("parser.ema.safetensors" if loop.ema else "parser.safetensors")
     path = export(finished, run_dir / NAME)
     report = measure(load(path), unseen)
-    write_atomic(run_dir / "report.json", (json.dumps(asdict(report), indent=1) + "\n").encode())
+    write_whole(run_dir / "report.json", (json.dumps(asdict(report), indent=1) + "\n").encode())
     return path, report
 
 
@@ -299,7 +299,7 @@ def export(source: Path, target: Path) -> Path:
     from safetensors.torch import load_file, save
 
     state = {k: v.half() if v.is_floating_point() else v for k, v in load_file(source).items()}
-    write_atomic(target, save(state, metadata={"format": "pt"}))
+    write_whole(target, save(state, metadata={"format": "pt"}))
     return target
 
 

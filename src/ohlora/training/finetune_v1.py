@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.face.pixels import write_atomic
+from ohlora.files import write_whole
 from ohlora.models.discriminator import Discriminator, DiscriminatorConfig
 from ohlora.models.generator_config import config_of
 from ohlora.models.stylegan import Generator
@@ -182,13 +182,13 @@ def publish(
             else:
                 memory = io.BytesIO()
                 torch.save({key: t.detach().cpu() for key, t in net.state_dict().items()}, memory)
-                write_atomic(path, memory.getvalue())
+                write_whole(path, memory.getvalue())
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["", *TRAIN_LOG])
         for i, row in enumerate(table):
             writer.writerow([i, *(row[name] for name in TRAIN_LOG)])
-        write_atomic(folder / "train_log.csv", text.getvalue().encode())
+        write_whole(folder / "train_log.csv", text.getvalue().encode())
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}): make room and run the same command "

@@ -33,6 +33,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from ohlora.checkpoints import load_catalog
 from ohlora.checkpoints.state import file_path
 from ohlora.errors import BadInput
+from ohlora.files import write_whole
 from ohlora.models.cnn import GenderCNN
 from ohlora.models.cvae import CVAEEncoder, sample_z
 from ohlora.models.generator_config import LABELS, config_of
@@ -52,7 +53,7 @@ from ohlora.training.finetune_v1 import load_but
 from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.training.losses import OBEYED, VaeLoss, vae_loss
 from ohlora.training.stylegan_base import sample_grid
-from ohlora.vision.table import Column, Row, write_table, write_whole
+from ohlora.vision.table import Column, Row, write_table
 from ohlora.vision.weights import fitted, missing
 
 TEST = "inference_test_during_finetuning_v3"

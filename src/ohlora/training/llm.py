@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from ohlora.files import beside
 from ohlora.llm.gguf_base import load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded
 from ohlora.training.gemma3 import LINEARS, Gemma3
@@ -172,9 +172,8 @@ def save(run_dir: Path, step: int, model: Gemma3, optimizer: torch.optim.Optimiz
     if torch.cuda.is_available():
         state["cuda_rng"] = torch.cuda.get_rng_state_all()
     path = run_dir / f"step_{step:06d}.pt"
-    partial = path.with_suffix(".tmp")
-    torch.save(state, partial)
-    os.replace(partial, path)  # a killed run never leaves half a checkpoint
+    with beside(path) as part:
+        torch.save(state, part)
     for old in sorted(run_dir.glob("step_*.pt"))[:-2]:
         old.unlink()
 
@@ -197,9 +196,6 @@ def export_adapter(folder: Path, model: Gemma3, config: TrainConfig) -> None:
     """Write the adapter as PEFT reads it, in float16, without embeddings."""
     folder.mkdir(exist_ok=True)
     state = {name: t.half().cpu().contiguous() for name, t in model.adapter_state().items()}
-    weights = folder / "adapter_model.safetensors"
-    partial = weights.with_suffix(".tmp")
-    save_file(state, partial, metadata={"format": "pt"})
     settings = {
         "base_model_name_or_path": "google/gemma-3-270m",
         "bias": "none",
@@ -213,8 +209,9 @@ def export_adapter(folder: Path, model: Gemma3, config: TrainConfig) -> None:
         "task_type": "CAUSAL_LM",
     }
     (folder / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    partial.chmod(0o644)  # safetensors makes it readable to its owner only
-    os.replace(partial, weights)
+    with beside(folder / "adapter_model.safetensors") as part:
+        save_file(state, part, metadata={"format": "pt"})
+        part.chmod(0o644)  # safetensors makes it readable to its owner only
 
 
 def note(run_dir: Path, **row: float) -> None:

@@ -32,12 +32,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ohlora.errors import BadInput
+from ohlora.files import write_whole
 from ohlora.models.property_cnn import PROPERTIES, PropertyCNN
 from ohlora.models.protocol50 import pearson
 from ohlora.training.cnn import VALID_BATCH, at_256, state_bytes
 from ohlora.training.face_data import Batch, FaceData
 from ohlora.training.loop import LoopConfig, Run, train
-from ohlora.vision.table import Column, Row, write_table, write_whole
+from ohlora.vision.table import Column, Row, write_table
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,8 @@ from torch import nn
 
 from ohlora.checkpoints.tensors import BROKEN
 from ohlora.errors import CheckpointError, StoreError
-from ohlora.face.pixels import encode, write_atomic
+from ohlora.face.pixels import encode
+from ohlora.files import write_whole
 
 if TYPE_CHECKING:
     from ohlora.training.loop import Data, LoopConfig, Recipe, Run
@@ -80,7 +81,7 @@ class RunFolder:
         if self.writes:
             with self.writing():
                 (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-                write_atomic(path, (json.dumps(wanted, indent=1) + "\n").encode())
+                write_whole(path, (json.dumps(wanted, indent=1) + "\n").encode())
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -126,7 +127,7 @@ class RunFolder:
             rows = [row for line in path.read_text().splitlines() if (row := parsed(line))]
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= step]
             with self.writing():
-                write_atomic(path, "".join(kept).encode())
+                write_whole(path, "".join(kept).encode())
         self.board = open_board(self.path / "tensorboard", step)
 
     def note(self, step: int, **row: float) -> None:
@@ -144,7 +145,7 @@ class RunFolder:
             return
         with self.writing():
             (self.path / "samples").mkdir(exist_ok=True)
-            write_atomic(self.path / "samples" / f"{step:06d}.webp", encode(pixels))
+            write_whole(self.path / "samples" / f"{step:06d}.webp", encode(pixels))
 
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         if not self.writes:
@@ -201,7 +202,7 @@ def write_weights(path: Path, module: nn.Module) -> None:
     from safetensors.torch import save
 
     state = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
-    write_atomic(path, save(state, metadata={"format": "pt"}))
+    write_whole(path, save(state, metadata={"format": "pt"}))
 
 
 def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

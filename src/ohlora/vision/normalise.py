@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from ohlora.errors import BadInput, CheckpointError
+from ohlora.files import write_whole
 
 Column = Sequence[float | None]
 DECIMALS = 4
@@ -64,9 +65,7 @@ class Normalisation:
             name: {"mean": self.means[name], "std": self.deviations[name]} for name in self.means
         }
         body = {"rows": self.rows, "ddof": 1, "columns": columns}
-        partial = path.with_name(path.name + ".tmp")
-        partial.write_text(json.dumps(body, indent=1) + "\n")
-        partial.replace(path)
+        write_whole(path, (json.dumps(body, indent=1) + "\n").encode())
 
     @staticmethod
     def load(path: Path) -> Normalisation:

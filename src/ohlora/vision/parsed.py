@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora.errors import BadInput
+from ohlora.files import write_whole
 from ohlora.vision.batch import row
 from ohlora.vision.images import UnusablePicture, image_number, open_picture, path_text
 from ohlora.vision.notes import split
 from ohlora.vision.overlay import COLOURS, overlay
 from ohlora.vision.scores import SIZE
 from ohlora.vision.stages import PARSED, png_bytes, scored, whole
-from ohlora.vision.table import Results, Row, read_table, write_whole
+from ohlora.vision.table import Results, Row, read_table
 
 Pixels = NDArray[np.uint8]
 TABLE = "parse.csv"

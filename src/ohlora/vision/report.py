@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from ohlora.files import write_whole
 from ohlora.models.face_parts import CLASSES
 from ohlora.vision.overlay import COLOURS
 from ohlora.vision.parsed import draw_overlays
 from ohlora.vision.stages import SCORE_COLUMNS
-from ohlora.vision.table import Row, write_whole
+from ohlora.vision.table import Row
 
 NAMES_KO = (
     "배경",

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ohlora.files import write_whole
 from ohlora.vision.detect import Box, crop_face, detect, enlarge
 from ohlora.vision.images import Picture
 from ohlora.vision.notes import Note
 from ohlora.vision.overlay import overlay
 from ohlora.vision.parse import Parser, face_pixels, preprocess
 from ohlora.vision.scores import HAIR, SIZE, VERSIONS, Scores
-from ohlora.vision.table import Column, Row, write_whole
+from ohlora.vision.table import Column, Row
 
 if TYPE_CHECKING:
     from ohlora.models.mtcnn import MTCNN, Faces

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from ohlora.errors import BadInput, StoreError
+from ohlora.files import write_whole
 
 Row = dict[str, Any]
 FORMATS = (".csv", ".json", ".parquet")
@@ -44,18 +45,6 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}에 쓸 수 없어요({error.strerror or error}). 공간을 비우거나 다른 곳을 골라 "
             "주세요. 지금까지의 결과는 남아 있어요.",
         ) from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all. Raises StoreError."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 class Results:
