@@ -290,7 +290,6 @@ def v3(
     ohlora train v3 runs/v3 --generator stylegan_gen_fine_tuned_v1.pth --data faces
     """
     start()
-    import torch
 
     from ohlora.checkpoints.load import load_generator
     from ohlora.training.finetune_v3 import (
@@ -301,10 +300,11 @@ def v3(
         load_judges,
         start_from,
     )
+    from ohlora.training.loop import seed_all
 
     chosen = FAITHFUL if faithful(preset) else DEFAULT
     config = replace(chosen, test_zs=test_zs, test_pictures=pictures)
-    torch.manual_seed(seed)  # of what starts at random
+    seed_all(seed)  # of what starts at random
     nets = load_judges(property_cnn, gender_cnn)
     begun = start_from(load_generator(generator).state, config)
     faces = scored(data, images, scores)

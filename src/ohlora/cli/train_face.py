@@ -76,7 +76,7 @@ def base(
     ohlora train base runs/base --data faces --size 128 --width 256
     """
     preset = started("base")
-    from ohlora.training.loop import train
+    from ohlora.training.loop import seed_all, train
     from ohlora.training.stylegan_base import BaseConfig, StyleganBase
 
     channels = widths(size, width)
@@ -92,6 +92,7 @@ def base(
         seed=seed, **given(steps=steps, batch_size=batch, save_every=save_every,
                            sample_every=sample_every),
     )  # fmt: skip
+    seed_all(seed)  # the first weights too
     print(train(StyleganBase(recipe), faces, loop, run_dir))
 
 
@@ -171,10 +172,11 @@ def fine_tune(
     from ohlora.models.generator_config import LABELS
     from ohlora.training.finetune_v1 import FineTune, FineTuneConfig, start_from
     from ohlora.training.finetune_v4 import FineTuneV4
-    from ohlora.training.loop import train
+    from ohlora.training.loop import seed_all, train
 
     assert isinstance(chosen.recipe, FineTuneConfig)
     config = replace(chosen.recipe, suffix=f".{suffix}")
+    seed_all(seed)  # of what starts at random
     generator, discriminator = start_from(*read_start(start, start_discriminator), config)
     size = generator.config.resolution
     faces = read_faces(chosen, data, images, table, size)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ohlora.checkpoints import load_catalog
 from ohlora.checkpoints.load import load_state_dict
 from ohlora.models.cnn import GenderCNN
@@ -25,7 +23,7 @@ from ohlora.training.face_data import FaceData
 from ohlora.training.finetune_v1 import FineTune, FineTuneConfig
 from ohlora.training.finetune_v3 import FineTuneV3, V3Config
 from ohlora.training.finetune_v4 import FineTuneV4
-from ohlora.training.loop import LoopConfig, train
+from ohlora.training.loop import LoopConfig, seed_all, train
 from ohlora.training.presets import ALL_SCORES, THREE
 from ohlora.training.property_cnn import NAME as PROPERTY_CNN
 from ohlora.training.stylegan_base import BaseConfig, StyleganBase
@@ -132,7 +130,7 @@ def domain(work: Work[Domain]) -> Told:
 
 def started(loop: LoopConfig, machine: Machine) -> LoopConfig:
     """The loop on this machine; fresh networks draw their first weights from its seed."""
-    torch.manual_seed(loop.seed)
+    seed_all(loop.seed)
     return replace(loop, device=machine.device, threads=machine.threads)
 
 
