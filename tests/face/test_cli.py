@@ -82,6 +82,7 @@ def test_noise_moves_her_face_a_little(files: tuple[str, str], tmp_path: Path) -
 
 
 def test_mistakes_are_one_clear_sentence(files: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()  # no folder can be made below it
     generator, z = files
     out = tmp_path / "face.png"
     np.save(tmp_path / "wide.npy", np.zeros(512))
@@ -98,7 +99,7 @@ def test_mistakes_are_one_clear_sentence(files: tuple[str, str], tmp_path: Path)
             "end it in .png",
         ),
         (
-            refused(*base[:-1], tmp_path / "no" / "face.png", "--z", z),
+            refused(*base[:-1], tmp_path / "file" / "face.png", "--z", z),
             StoreError,
             "cannot be written",
         ),

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ohlora.cli.memory import app
-from ohlora.errors import BadInput, OhloraError, UnknownMemory, UnknownPersona
+from ohlora.errors import BadInput, OhloraError, StoreError, UnknownMemory, UnknownPersona
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -74,7 +74,8 @@ def test_faults_are_typed_errors_with_a_next_step(tmp_path: Path) -> None:
         run("undo")
     with pytest.raises(BadInput, match="cannot be read"):
         run("import", str(tmp_path / "nowhere.txt"))
-    with pytest.raises(BadInput, match="cannot be written"):
-        run("export", str(tmp_path / "nowhere" / "out.txt"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        run("export", str(tmp_path / "file" / "out.txt"))
     with pytest.raises(UnknownPersona):
         run("list", "--persona", "nobody")
