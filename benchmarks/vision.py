@@ -143,7 +143,7 @@ def measure(options: argparse.Namespace, temporary: Path) -> dict[str, float]:
     if weights is None:
         weights = temporary / "segmentation_model.pt"
         torch.save({"state_dict_backbone": FaceXFormer().state_dict()}, weights)
-    frames = sorted((embedded() / "face" / "pack_v0").glob("*.webp"))[:PICTURES]
+    frames = sorted((embedded() / "face" / "pack").glob("*.webp"))[:PICTURES]
     pictures = [open_picture(path) for path in frames]
     repeat, result = options.repeat, {"threads": options.threads, "load": os.getloadavg()[0]}
 

@@ -17,7 +17,7 @@ COUNT_FRAMES = """() => new Promise((done) => {
   setTimeout(() => { delete context.clearRect; done(count); }, 2000);
 })"""
 TURNED_AWAY = re.compile(r"-0\.\d\d -0\.\d\d 2\.\d\d")  # lids and lips low, head aside
-ALL_HERE = "Number(document.getElementById('face').dataset.frames) === 175"
+ALL_HERE = "Number(document.getElementById('face').dataset.frames) === 325"
 
 
 def test_her_face_moves_at_25_frames_a_second_or_more(her: Her, tab: Tab) -> None:
@@ -55,8 +55,8 @@ def test_a_turned_away_answer_turns_her_head_and_she_comes_back(her: Her, tab: T
     expect(tab.page.locator("#face")).to_have_accessible_name(
         "눈을 편하게 뜨고 입을 다문 채 고개를 돌린 오로라의 얼굴"
     )
-    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) === 5")
-    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) <= 3", 25)
+    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) === 10")
+    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) <= 7", 25)
 
 
 MOTION = """async () => {
@@ -86,12 +86,12 @@ def test_she_blinks_and_no_motion_leaves_the_lattice(her: Her, tab: Tab) -> None
         for before, now in zip(seen["rest"], seen["rest"][1:], strict=False)
     ]
     assert 8 <= sum(blinks) <= 40  # in a minute, one every 2 to 6 seconds, some double
-    assert seen["eyes"] == pytest.approx([1, 1, 1, 2, 2 + 1.2 / 1.429, 4, 4])  # 0 is for blinks
+    assert seen["eyes"] == pytest.approx([1, 1, 1, 2, 2 + 1.2 / 1.4, 4, 4])  # 0 is for blinks
     for step in seen["rest"] + seen["shown"] + seen["spoken"]:
         for axis in ("eyes", "mouth", "pose"):
             assert 0 <= step[axis] <= seen["size"][axis] - 1, step
     poses = [step["pose"] for step in seen["shown"]]
-    assert poses[-1] == 5 and max(poses) <= 5  # arrives on a frame, without overshooting
+    assert poses[-1] == 10 and max(poses) <= 10  # arrives on a frame, without overshooting
     mouths = [step["mouth"] for step in seen["spoken"]]
     turns = [
         now

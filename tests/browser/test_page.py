@@ -17,7 +17,7 @@ GLAD = re.compile(r"0\.\d\d 0\.\d\d -1\.\d\d")  # eyes wide, mouth open, head st
 def test_she_answers_shows_it_in_her_face_remembers_and_recalls(her: Her, tab: Tab) -> None:
     tab.open(her.url)
     page = tab.page
-    tab.until("Number(document.getElementById('face').dataset.frames) === 175")
+    tab.until("Number(document.getElementById('face').dataset.frames) === 325")
     before = tab.face("expression")
 
     tab.say("안녕")

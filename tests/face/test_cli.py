@@ -135,7 +135,7 @@ def test_a_pack_takes_its_own_levels(files: tuple[str, str], tmp_path: Path) -> 
 
 def test_info_tells_what_a_face_can_do(files: tuple[str, str]) -> None:
     embedded = json.loads(run("info", "--json").stdout)
-    assert embedded["frames"] == 175 and embedded["closed_eyes"] == 0
+    assert embedded["frames"] == 325 and embedded["closed_eyes"] == 0
     generator = json.loads(run("info", files[0], "--json").stdout)
     assert generator["variant"] == "custom" and generator["labels"] == 7
     assert "32 px, 7 labels" in run("info", files[0]).stdout

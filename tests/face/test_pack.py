@@ -6,14 +6,12 @@ import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from ohlora.errors import CheckpointError
 from ohlora.expression import Expression
 from ohlora.face import Axes, Cell, load_face
-from ohlora.face.calibrate import calibrate, make_pack
 from ohlora.face.pack import FramePack, write_pack
 from ohlora.paths import embedded
 
@@ -54,7 +52,7 @@ def test_one_changed_pixel_changes_the_id(pack: Path, tmp_path: Path) -> None:
 
 
 def test_embedded_pack_is_what_its_files_say() -> None:
-    folder = embedded() / "face" / "pack_v0"
+    folder = embedded() / "face" / "pack"
     assert FramePack(folder).id == json.loads((folder / "index.json").read_text())["id"]
     assert {path.suffix for path in folder.iterdir()} == {".webp", ".json"}
 
@@ -133,38 +131,3 @@ def test_a_folder_without_index_is_no_pack(tmp_path: Path) -> None:
 def test_only_square_webp_frames_make_a_pack(tmp_path: Path, data: bytes, found: str) -> None:
     with pytest.raises(CheckpointError, match=found):
         write_pack(tmp_path, AXES, dict.fromkeys(AXES, data), "")
-
-
-def grid(tmp_path: Path) -> dict:
-    """A rendered grid of 2 yaws x 4 eye levels x 3 jaw levels with made-up pixel counts."""
-    opens, jaws, yaws = [0.0, 0.7, 1.0, 1.35], [0.0, 0.3, 0.85], [-10, 30]
-    rows = []
-    for e, openness in enumerate(opens):
-        for m, jaw in enumerate(jaws):
-            for p, yaw in enumerate(yaws):
-                name = f"y{p}_e{e}_m{m}.webp"
-                (tmp_path / name).write_bytes(picture(10 * e + 50 * m + p))
-                rows.append(
-                    {"file": name, "yaw_deg": yaw, "eye_openness": openness, "jaw_open": jaw}
-                    | {"eye_px": 400 * openness + p, "inner_mouth_px": 800 * jaw + p}
-                )
-    axes = {"yaw_deg": yaws, "eye_openness": opens, "jaw_open": jaws}
-    index = {"axes": axes, "frames": rows}
-    (tmp_path / "index.json").write_text(json.dumps(index))
-    return index
-
-
-def test_calibration_speaks_standard_deviations(tmp_path: Path) -> None:
-    axes = calibrate(grid(tmp_path))
-    assert axes.pose == (-1.2, 3.6)
-    assert (axes.eyes[1], axes.eyes[-1], axes.closed_eyes) == (-1.2, 1.6, 0)
-    z = (np.array([0.0, 0.3, 0.85]) - 1.15 / 3) / np.std([0.0, 0.3, 0.85])
-    np.testing.assert_allclose(axes.mouth, z, atol=0.01)
-
-
-def test_a_rendered_grid_becomes_a_pack(tmp_path: Path) -> None:
-    grid(tmp_path)
-    made = make_pack(tmp_path, tmp_path / "out")
-    pack = FramePack(tmp_path / "out")
-    assert pack.id == made
-    assert pack.frame(Cell(3, 1, 0)) == picture(80)

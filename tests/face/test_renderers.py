@@ -142,7 +142,7 @@ def test_a_number_after_embedded_is_another_woman_who_blinks() -> None:
     her, other, same = load_face("embedded"), load_face("embedded:7"), load_face("embedded:7")
     try:
         assert other.id == same.id
-        assert (other.closed_eyes, other.size, len(other.axes["pose"])) == (0, 128, 13)
+        assert (other.closed_eyes, other.size, len(other.axes["pose"])) == (0, 256, 13)
         rest = other.nearest(NEUTRAL)
         assert other.frame(rest)[8:12] == b"WEBP" and other.frame(rest) != her.frame(rest)
     finally:

@@ -26,7 +26,9 @@ def read(name: str) -> list[tuple[str, frozenset[str]]]:
 
 
 def told(said: str) -> frozenset[str]:
-    return frozenset(shown(one) for one in extract(said, TUESDAY) if isinstance(one, Fact) and not one.note)
+    return frozenset(
+        shown(one) for one in extract(said, TUESDAY) if isinstance(one, Fact) and not one.note
+    )
 
 
 def shown(fact: Finding) -> str:

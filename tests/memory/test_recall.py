@@ -184,7 +184,7 @@ def test_ties_are_settled_by_age_and_many_candidates_by_score(store: Store) -> N
         store.memories.remember(f"열쇠 {number}", "값")
     found = Recall(store, Flat()).best("열쇠", k=13, threshold=0.1)
     assert [one.record.key for one in found] == (
-        ["열쇠 7"] + [f"열쇠 {number}" for number in range(70, 80)] + ["열쇠 0", "열쇠 1"]
+        [f"열쇠 {number}" for number in range(79, 69, -1)] + ["열쇠 7", "열쇠 99", "열쇠 98"]
     )
 
 

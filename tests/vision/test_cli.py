@@ -35,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
-    face = Image.open(embedded() / "face" / "pack_v0" / "2-0-3.webp").convert("RGB")
+    face = Image.open(embedded() / "face" / "pack" / "3-0-6.webp").convert("RGB")
     face.save(folder / "000001.png")
     face.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "000002.png")
     Image.new("RGB", face.size, "teal").save(folder / "000003.png")

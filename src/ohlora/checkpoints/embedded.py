@@ -20,7 +20,7 @@ from ohlora.errors import CheckpointError
 from ohlora.text import josa
 
 WEIGHT_FILES = {
-    "llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "pack_v0/index.json",
+    "llm": "adapter/*.safetensors", "encoder": "*.safetensors", "face": "pack/index.json",
     "vision": "*.safetensors",
 }  # fmt: skip
 REINSTALL = "pip install --force-reinstall ohlora-embedded"

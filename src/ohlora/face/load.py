@@ -31,7 +31,7 @@ def load_face(spec: str = "embedded") -> Lattice:
     """
     kind, _, rest = spec.partition(":")
     if spec == "embedded":
-        return Lattice(FramePack(embedded() / "face" / "pack_v0"))
+        return Lattice(FramePack(embedded() / "face" / "pack"))
     if kind == "embedded" and rest.isdecimal():
         return _other_face(int(rest))
     if kind == "pack" and rest:

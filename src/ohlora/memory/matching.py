@@ -5,7 +5,7 @@
     measures(...) -> [F]         cosine, words in common, words that are missing, ..., order NAMES
     match         = sigmoid(weights @ measures)      weights in recall.toml, by `ohlora eval memory`
 
-Words are compared without their particles (콩이는, 콩이가) and verbs by their root (아파, 아프다고).
+Words are compared without particles (콩이는, 콩이가), verbs by their root (아파, 아프다고).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from ohlora.memory.extract.words import JOBS as WORK
 from ohlora.memory.records import MemoryRecord
 
 NAMES = (
-    "bias cosine asks own told you named excluded guarded covered whole matched missing lacking verb"
-    " kind kind_missed unit concept category_missed broader cued person stranger theirs day other_day"
-    " other_named planned newest stale follows sour in_value words quiet quiet_covered named_missing"
+    "bias cosine asks own told you named excluded guarded covered whole matched missing lacking"
+    " verb kind kind_missed unit concept category_missed broader cued person stranger theirs day"
+    " other_day other_named planned newest stale follows sour in_value words quiet quiet_covered"
+    " named_missing"
 ).split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
 ENDINGS = re.compile(
@@ -40,18 +41,32 @@ VERBAL = re.compile(
 ASKED_FOR = {  # a kind of answer: what asks for it, and what in a memory may be it
     "when": (
         r"언제|며칠|날짜|무슨 요일|몇 ?시|몇 ?월|몇 ?일",
-        r"\d+[월일시년]|요일|[월화수목금토일]{2,}에|월욜|[화수목금토일]욜|오전|오후|매달|매주|일정|한 일|생일|주말",
+        r"\d+[월일시년]|요일|[월화수목금토일]{2,}에|월욜|[화수목금토일]욜|오전|오후|매달|매주|"
+        r"일정|한 일|생일|주말",
     ),
     "where": (
         r"어디|어느 (?:동네|나라|도시|쪽|학교|회사|병원|대학)|위치|장소|무슨 (?:동|역|시)",
         r"여행|놀러|(?:에서|에|으로|쪽)(?:\s|\]|$|는|도)|(?:동|구|시|역|군|면|로|원룸|대학교?|대|회사|학교|병원)(?:\s|\]|에|으로|$)",
     ),
     "who": (r"누구|누가|누굴", r"[가-힣](?:이랑|랑|하고|님|이가|한테)|" + "|".join(sorted(PEOPLE))),
-    "number": (r"몇|얼마", r"\d|[한두세네]\s|다섯|여섯|일곱|여덟|아홉|열|스물|서른|마흔|[천만백]|둘|셋|넷|하나"),
+    "number": (
+        r"몇|얼마",
+        r"\d|[한두세네]\s|다섯|여섯|일곱|여덟|아홉|열|스물|서른|마흔|[천만백]|둘|셋|넷|하나",
+    ),
     "name": (r"이름|성함|뭐라고 불러", r"이름|성함|라는|라고|별명"),
 }
-UNIT = re.compile(r"몇\s?([가-힣]{1,3}?)(?=이|인|에|로|로|까|야|더|였|라|예|을|를|나|랬|댔|있|\s|\?|$)")
-UNITS = {"월": "월", "일": "일", "시": "시", "살": "살|세$|세\\b", "명": "명|넷|셋|둘|하나", "킬로": "키로|킬로|kg", "키로": "키로|킬로|kg"}
+UNIT = re.compile(
+    r"몇\s?([가-힣]{1,3}?)(?=이|인|에|로|로|까|야|더|였|라|예|을|를|나|랬|댔|있|\s|\?|$)"
+)
+UNITS = {
+    "월": "월",
+    "일": "일",
+    "시": "시",
+    "살": "살|세$|세\\b",
+    "명": "명|넷|셋|둘|하나",
+    "킬로": "키로|킬로|kg",
+    "키로": "키로|킬로|kg",
+}
 ANSWERED = {name: (re.compile(asks), re.compile(has)) for name, (asks, has) in ASKED_FOR.items()}
 
 
@@ -133,7 +148,13 @@ def idle() -> frozenset[str]:
 def concepts() -> dict[str, frozenset[str]]:
     """Word -> what it is a kind of: 기타 -> 악기."""
     found: dict[str, set[str]] = {}
-    for members, name in (*KINDS, (WORK, "직업"), (REGIONS, "곳"), (PLACES, "곳"), (PEOPLE, "사람")):
+    for members, name in (
+        *KINDS,
+        (WORK, "직업"),
+        (REGIONS, "곳"),
+        (PLACES, "곳"),
+        (PEOPLE, "사람"),
+    ):
         for word in members:
             found.setdefault(word, set()).add(name)
     for name, said in table()["kinds"].items():
@@ -179,26 +200,38 @@ def look(message: str) -> Look:
         tuple(roots),
         tuple(name for name, (asks, _) in ANSWERED.items() if asks.search(message)),
         re.compile(UNITS.get(unit[1], re.escape(unit[1]))) if unit else None,
-        frozenset(key for key, said_so in cues().items() if any(cue in squeezed for cue in said_so)),
+        frozenset(
+            key for key, said_so in cues().items() if any(cue in squeezed for cue in said_so)
+        ),
         any(word in YOU for word in said),
         SOUR_ASK.search(message) is not None,
     )
 
 
-SOUR_ASK = re.compile(r"싫|못\s|안\s|피해야|먹어도|마셔도|괜찮|넣|알레르기|알러지|끊|무서|먹을까|마실까|할까|갈래|갈까|먹을래")
+SOUR_ASK = re.compile(
+    r"싫|못\s|안\s|피해야|먹어도|마셔도|괜찮|넣|알레르기|알러지|끊|무서|먹을까|마실까|할까|갈래|갈까|먹을래"
+)
 SURELY = re.compile(
     r"(?:[아어해봐가와려져]야|더라|던가|[댔랬]지|[다라냐]고|는지|려고|는데|은데|습니다|[하되싶있없]지|죠|냐|[을]까|[었았였했겠][어음다지던냐나니네을]\S*"
     r"|하고|하면|해서|하는|해야|해도|[하되]게|했\S*|됐\S*|갔\S*|왔\S*|봤\S*|샀\S*|났\S*|졌\S*|줬\S*|려나)$"
 )
-OF_VERB = re.compile(r"(?:게|건|것|거|중|편|데|곳|사람|애|걸|날|적|이유|일)(?:이|을|은|도|이야|에|만|누구|뭐)?$")
+OF_VERB = re.compile(
+    r"(?:게|건|것|거|중|편|데|곳|사람|애|걸|날|적|이유|일)(?:이|을|은|도|이야|에|만|누구|뭐)?$"
+)
 
 
 @lru_cache(maxsize=1)
 def nouns_known() -> frozenset[str]:
-    return frozenset({*concepts(), *called(), *KNOWN, *PEOPLE, *ANIMALS, *THING, *synonyms().values()})
+    return frozenset(
+        {*concepts(), *called(), *KNOWN, *PEOPLE, *ANIMALS, *THING, *synonyms().values()}
+    )
 
 
-SINGLE = frozenset("개 잠 키 차 폰 술 약 돈 꿈 집 방 옷 팀 반 형 딸 목 배 눈 귀 손 발 볼 열 일 과 책 색 꽃 면".split())
+SINGLE = frozenset(
+    (
+        "개 잠 키 차 폰 술 약 돈 꿈 집 방 옷 팀 반 형 딸 목 배 눈 귀 손 발 볼 열 일 과 책 색 꽃 면"
+    ).split()
+)
 
 
 @lru_cache(maxsize=20_000)
@@ -330,7 +363,14 @@ def measures(
         float(stale),
         follows,
         float(memory.sour and not found.sour),
-        float(any(noun in memory.value or _hit(noun, memory) >= 0.6 and not memory.text.startswith(f"[{noun}") for noun in found.nouns)),
+        float(
+            any(
+                noun in memory.value
+                or _hit(noun, memory) >= 0.6
+                and not memory.text.startswith(f"[{noun}")
+                for noun in found.nouns
+            )
+        ),
         min(wanted, 4.0) / 4.0,
         float(not asked.asks),
         covered * float(not asked.asks),

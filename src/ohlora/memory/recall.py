@@ -102,14 +102,13 @@ class Recall:
     def measured(self, prompt: str) -> list[tuple[MemoryRecord, list[float]]]:
         """Every memory that may come, with its measures: what weights are fitted to."""
         now, days, asked, found = self._read(prompt, True)
+        assert found is not None  # read with its words
         query = self._query(name_days(prompt[:PROMPT_CHARACTERS], now.date())[0], now)
         if query is None:
             return []
         with self._lock:
             scores = self._table.scores(query)
-            rows, numbers = self._table.measured(
-                scores, days, now, asked, found, self._anchor
-            )
+            rows, numbers = self._table.measured(scores, days, now, asked, found, self._anchor)
             return [
                 (self._table.records[row], list(map(float, one)))
                 for row, one in zip(rows, numbers, strict=True)
@@ -123,7 +122,12 @@ class Recall:
         now, prompt = self.store.clock(), prompt[:PROMPT_CHARACTERS]
         if not by_day:
             return now, [], Ask(), None
-        return now, name_days(prompt, now.date())[1], ask(prompt), look(timeless(prompt, now.date()))
+        return (
+            now,
+            name_days(prompt, now.date())[1],
+            ask(prompt),
+            look(timeless(prompt, now.date())),
+        )
 
     def _query(self, prompt: str, now: datetime) -> Vector | None:
         """The vector of the prompt [D]; None when there are no memories."""
@@ -249,8 +253,11 @@ class Table:
             rows = nearest(scores, self._holds(days, now), k)
             rows.sort(key=lambda row: (-scores[row], self.records[row].id))
             floor = anchor if threshold is None else threshold
-            best = [Recalled(self.records[row], float(scores[row])) for row in rows
-                    if scores[row] >= floor]
+            best = [
+                Recalled(self.records[row], float(scores[row]))
+                for row in rows
+                if scores[row] >= floor
+            ]
             return best[:k]
         rows, numbers = self.measured(scores, days, now, asked, found, anchor, k)
         place = numbers @ weights() if rows else np.zeros(0)
@@ -330,9 +337,7 @@ class Table:
             holds &= self._meant(days) | (self._first[: len(holds)] < 0)
         return holds
 
-    def _near(
-        self, asked: Ask, found: Look, days: list[When], today: date
-    ) -> NDArray[np.bool_]:
+    def _near(self, asked: Ask, found: Look, days: list[When], today: date) -> NDArray[np.bool_]:
         """Rows that share a word with the message, and those of a day or plan it asks about."""
         rows = np.zeros(len(self.records), bool)
         names = asked.names | set(found.nouns)

@@ -106,7 +106,9 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
             found += kept_topics(clause, today, alone)
         found = _named(clause, findings) or found
         if not found and not turned:
-            found += notes(clause, today) if len(clause.rest) > 1 else _added(clause, previous, findings)
+            found += (
+                notes(clause, today) if len(clause.rest) > 1 else _added(clause, previous, findings)
+            )
         previous = clause
         for finding in found:
             findings.pop(finding, None)
@@ -128,7 +130,9 @@ def _added(
         yield Fact(told.key, noted_as_told(clause.text), told.subject, merge=True, note=True)
 
 
-UNSAID = re.compile(r"겠|(?:네|구나|군|자|까|줘|마|지)(?:요)?$|^(?:괜찮|어떡|좋|싫|힘들|아쉽|재밌|웃기|맞)")
+UNSAID = re.compile(
+    r"겠|(?:네|구나|군|자|까|줘|마|지)(?:요)?$|^(?:괜찮|어떡|좋|싫|힘들|아쉽|재밌|웃기|맞)"
+)
 BECAUSE = re.compile(r"^(?P<cause>\S.*) 있(?:어서|어가지고|으니까) ")
 REACTS = re.compile(  # 우유 마시면 배 아파: a condition that tells a fact
     r"([가-힣]{1,6}) (먹으|마시)면 (?:바로 |꼭 |항상 |맨날 )?"

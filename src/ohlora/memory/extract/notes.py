@@ -6,7 +6,7 @@
 
 The value is the sentence itself, without its topic, day and fillers; nothing is concluded from it.
 What is no statement of the user's life is left out: questions, requests, proposals, promises,
-exclamations and judgements about the world, hearsay of strangers, and what everybody does every day.
+exclamations, judgements about the world, hearsay of strangers, and what everybody does daily.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from ohlora.memory.extract.words import (
     FIRST_PERSON,
     KNOWN,
     NO_VALUES,
-    OTHERS,
     PEOPLE,
     PLACES,
     words,
@@ -44,30 +43,51 @@ PARTICLES = re.compile(
 IDLE = listed("idle_words") | listed("idle") | listed("note_idle") | NO_VALUES | FILLERS
 DAILY_TOPICS, JUDGED = listed("daily_topics"), listed("judged")
 DAILY_DONE = listed("daily_done")
-SHORT = words("잠 비 배 목 눈 코 귀 손 발 키 차 폰 술 약 일 돈 책 꿈 꽃 집 방 옷 빵 떡 회 면 개 새 닭 강 산 반 팀 형 딸")
+SHORT = words(
+    "잠 비 배 목 눈 코 귀 손 발 키 차 폰 술 약 일 돈 책 꿈 꽃 집 방 옷 빵 떡 "
+    "회 면 개 새 닭 강 산 반 팀 형 딸"
+)
 TOO_SHORT = words("나 저 너 그 이 저 수 것 거 게 줄 데 때 뿐 중 안 못 더 또 다 잘 왜 좀 막 걍")
 LINKED = re.compile(
     r"(?:게|고|서|지|면|히|며|니까|느라|려고|러|다가|도록|든지|자마자|면서|지만|는데|던|기)$"
 )
-WISHED = re.compile(r"(?:자|까|줘|줘요|주라|주세요|줄래|마|마요|마라|말아|봐봐|해라|어라|아라|십시오|죠|지|지요)$")
-SEEMS = re.compile(r"겠|(?:^|\s)(?:보여|보인다|보이네|듯|듯해)(?:요)?$|뻔|척|려나|나\s?봐|는지|잖아")
+WISHED = re.compile(
+    r"(?:자|까|줘|줘요|주라|주세요|줄래|마|마요|마라|말아|봐봐|해라|어라|아라|십시오|죠|지|지요)$"
+)
+SEEMS = re.compile(
+    r"겠|(?:^|\s)(?:보여|보인다|보이네|듯|듯해)(?:요)?$|뻔|척|려나|나\s?봐|는지|잖아"
+)
 EXCLAIMED = re.compile(r"(?:네|네요|구나|군|군요|구만|걸|다니)$")
 HEARD = re.compile(r"[었았였했갔왔됐난간산온는한인든본]대(?:요)?$|[이]?래(?:요)?$")
-FRIEND = re.compile(r"^\S*(?:친구|동기|선배|후배|동료|애|언니네|옆집)\S{0,3}(?:이|가|는|은)$|^친구(?:는|가)?$")
+FRIEND = re.compile(
+    r"^\S*(?:친구|동기|선배|후배|동료|애|언니네|옆집)\S{0,3}(?:이|가|는|은)$|^친구(?:는|가)?$"
+)
 HEARSAY = re.compile(r"그러(?:는|던)데|그러더라|소문|기사에|방송에서|유튜브에서|인터넷에서")
-PAST = re.compile(r"(?P<stem>\S*[가-힣])(?:어|어요|다|습니다|당|지|네|는데|는데요|거든|거든요|음|엉|슴|고|고요|더니)$")
-HAS = re.compile(r"(?:이|가|도)?\s(?:있|잡혀\s?있|잡혔|생겼)(?:어|어요|음|다|는데|거든|거든요|습니다|고|당)$")
-NUMBER = re.compile(r"\d|(?:^|\s)(?:한|두|세|네|다섯|여섯|일곱|여덟|아홉|열|스무|서른|마흔|첫|둘|셋|넷)(?:\s|$)")
+PAST = re.compile(
+    r"(?P<stem>\S*[가-힣])(?:어|어요|다|습니다|당|지|네|는데|는데요|거든|거든요|음|엉|슴|고|고요|더니)$"
+)
+HAS = re.compile(
+    r"(?:이|가|도)?\s(?:있|잡혀\s?있|잡혔|생겼)(?:어|어요|음|다|는데|거든|거든요|습니다|고|당)$"
+)
+NUMBER = re.compile(
+    r"\d|(?:^|\s)(?:한|두|세|네|다섯|여섯|일곱|여덟|아홉|열|스무|서른|마흔|첫|둘|셋|넷)(?:\s|$)"
+)
 BECAUSE = re.compile(r"(?:라서|아서|어서|워서|해서|려서|니까|때문에)(?:\s|$)")
-MOST = re.compile(r"(?:^|\s)(?:제일|가장|젤|원래|평소|절대|잘|못|자주|맨날|매일|항상|보통|\S+마다)(?:\s|$)")
-SUPPOSED = re.compile(r"로또|복권|당첨|다시 태어나|부자|(?:[을ㄹ]|할|갈|볼|살|먹을)\s?텐데|좋겠|어떡|어쩌")
+MOST = re.compile(
+    r"(?:^|\s)(?:제일|가장|젤|원래|평소|절대|잘|못|자주|맨날|매일|항상|보통|\S+마다)(?:\s|$)"
+)
+SUPPOSED = re.compile(
+    r"로또|복권|당첨|다시 태어나|부자|(?:[을ㄹ]|할|갈|볼|살|먹을)\s?텐데|좋겠|어떡|어쩌"
+)
 ANEW = re.compile(r"바[꿨꼈]|바뀌|바뀜|바꿈|옮겼|옮김|변경|이제|이젠|대신|말고")
 JUDGED_TASTE = re.compile(r"^(?:좋|싫|맛있|최고|별로)")
 SKY = re.compile(
     r"^(?:오늘은?\s|내일은?\s|밖에\s|지금\s)*(?:(?:비|날씨|하늘|바람|햇살|노을|단풍|소나기|첫눈)(?:이|가|는|은|도)?\s"
     r"(?!와서|때문)|눈(?:이|은|도)?\s(?:와|온|오|내리|내려|쌓))"
 )
-USUAL = re.compile(r"매주|매달|매월|매년|마다|보통|항상|맨날|매일|평소|주로|(?:요일|주말)(?:에는|엔)|번째\s?주|째\s?주")
+USUAL = re.compile(
+    r"매주|매달|매월|매년|마다|보통|항상|맨날|매일|평소|주로|(?:요일|주말)(?:에는|엔)|번째\s?주|째\s?주"
+)
 GIVEN = re.compile(r"(?:받|들|진단|나오|나왔)\S*$")
 
 
@@ -96,12 +116,20 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
         return False
     if reported(clause) and (re.search(r"[다라]고(?:요)?$", last) or not GIVEN.match(last)):
         return False
-    subject = any(re.search(r"(?:은|는|이|가|께서)$", word) and word not in KNOWN for word in said[:-1])
+    subject = any(
+        re.search(r"(?:은|는|이|가|께서)$", word) and word not in KNOWN for word in said[:-1]
+    )
     if WISHED.search(last) and not (subject and re.search(r"[줘]|지(?:요)?$", last)):
         return False
-    if any(STRANGERS.match(word) for word in clause.around.split()) or HEARSAY.search(clause.around):
+    if any(STRANGERS.match(word) for word in clause.around.split()) or HEARSAY.search(
+        clause.around
+    ):
         return False
-    if len(last) > 1 and re.search(r"게(?:요)?$", last) and final(re.sub(r"게요?$", "", last)) == FINAL_L:
+    if (
+        len(last) > 1
+        and re.search(r"게(?:요)?$", last)
+        and final(re.sub(r"게요?$", "", last)) == FINAL_L
+    ):
         return False  # 갈게
     if clause.supposes and SUPPOSED.search(text):
         return False
@@ -115,11 +143,20 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
         return False
     if not own and said[0] in ("그", "저", "이", "이런", "그런", "저런"):
         return False
-    judged = any(last.startswith(stem) or (len(said) > 1 and said[-2].startswith(stem) and len(last) < 3)
-                 for stem in JUDGED)
+    judged = any(
+        last.startswith(stem) or (len(said) > 1 and said[-2].startswith(stem) and len(last) < 3)
+        for stem in JUDGED
+    )
     judged = judged or re.search(r"(?<![ㅆ])다$", last) is not None and _adjective(last)
-    taste = JUDGED_TASTE.search(last) is not None and any(bare(word) in KNOWN - EVENTS - PLACES for word in said[:-1])
-    if judged and not own and not taste and not (BECAUSE.search(text) or NUMBER.search(text) or MOST.search(text)):
+    taste = JUDGED_TASTE.search(last) is not None and any(
+        bare(word) in KNOWN - EVENTS - PLACES for word in said[:-1]
+    )
+    if (
+        judged
+        and not own
+        and not taste
+        and not (BECAUSE.search(text) or NUMBER.search(text) or MOST.search(text))
+    ):
         return False
     found = _nouns(said)
     if not found or all(noun in DAILY_TOPICS or noun.isdigit() for noun in found):
@@ -147,10 +184,15 @@ def _predicate(last: str) -> bool:
     """The last word ends a statement."""
     if COPULA.search(last) or PAST.match(last):
         return True
-    return re.search(
-        r"(?:[아어해여워와봐돼대래셔려져쳐켜펴춰줘둬꿔써커퍼파나가다음임함됨옴감짐남림움봄뜀]|[가-힣]요|더라|편|중"
-        r"|거든|데|고|려고|니까)(?:요)?$", last
-    ) is not None or final(last) == 16
+    return (
+        re.search(
+            r"(?:[아어해여워와봐돼대래셔려져쳐켜펴춰줘둬꿔써커퍼파나가다음임함됨옴감짐남림움봄뜀]|[가-힣]요|더라|편|중"
+            r"|거든|데|고|려고|니까)(?:요)?$",
+            last,
+        )
+        is not None
+        or final(last) == 16
+    )
 
 
 OF_THE_USER = re.compile(
@@ -179,7 +221,11 @@ def bare(word: str) -> str:
         short = re.sub(r"(?:은|는|이|가|을|를|도|에)$", "", word)
         if len(left) == 1 and len(short) > 1 and short != word:
             left = short
-        if not left or (len(left) == 1 and word[1:] in ("이", "가", "도", "로", "의", "만", "과", "와", "에", "랑") and left not in SHORT):
+        if not left or (
+            len(left) == 1
+            and word[1:] in ("이", "가", "도", "로", "의", "만", "과", "와", "에", "랑")
+            and left not in SHORT
+        ):
             return word
         word = left
     return word
@@ -187,9 +233,14 @@ def bare(word: str) -> str:
 
 def _modifier(word: str, after: str) -> bool:
     """모으는 of 모으는 게, 밤새는 of 밤새는 중."""
-    return re.search(r"(?:는|은|던|을)$", word) is not None and re.match(
-        r"(?:게|건|것|거|중|편|데|곳|사람|애|걸|느낌|법|일|날)(?:이|을|은|도|이야|임|에|만)?$", after
-    ) is not None
+    return (
+        re.search(r"(?:는|은|던|을)$", word) is not None
+        and re.match(
+            r"(?:게|건|것|거|중|편|데|곳|사람|애|걸|느낌|법|일|날)(?:이|을|은|도|이야|임|에|만)?$",
+            after,
+        )
+        is not None
+    )
 
 
 def _nouns(said: Sequence[str]) -> list[str]:
@@ -234,41 +285,61 @@ def _bare_noun(word: str) -> bool:
     if word in KNOWN or word in PEOPLE:
         return True
     ending = final(word)
-    return not (len(word) > 1 and word.endswith(("는", "은", "던", "운", "한", "큰", "된", "할", "갈", "을")) or (len(word) > 1 and ending == FINAL_SS))
+    return not (
+        len(word) > 1
+        and word.endswith(("는", "은", "던", "운", "한", "큰", "된", "할", "갈", "을"))
+        or (len(word) > 1 and ending == FINAL_SS)
+    )
 
 
 def _dated(text: str, mention: Mention, today: date) -> Fact | None:
     """Under its day: 일정 for what is to come, 한 일 for what was done."""
-    after = re.sub(r"^(?:에는|에도|에|은|는|엔|도|까지|날|쯤에|쯤|부터|으로|로|이야|인데|이고|이래|임|이에요|예요)(?=\s|$)", "", text[mention.end:])
+    after = re.sub(
+        r"^(?:에는|에도|에|은|는|엔|도|까지|날|쯤에|쯤|부터|으로|로|이야|인데|이고|이래|임|이에요|예요)(?=\s|$)",
+        "",
+        text[mention.end :],
+    )
     rest = f"{text[: mention.start]} {after}".split()
     if rest and not after.strip():  # 적금 만기가 12월 10일이야
         rest[-1] = re.sub(r"(?<=\S\S)(?:은|는|이|가)$", "", rest[-1])
     if not rest or all(word in IDLE for word in rest):
         return None
     value = " ".join(rest)
-    past = _is_past(rest[-1]) and not re.search(r"예약|예매|잡|성공|하기로|정해|정했", " ".join(rest[-2:]))
+    past = _is_past(rest[-1]) and not re.search(
+        r"예약|예매|잡|성공|하기로|정해|정했", " ".join(rest[-2:])
+    )
     when = mention.when
     if past:
-        back = next(iter(mentions(text[mention.start:mention.end], today, "back")), mention).when
-        near = next(iter(mentions(text[mention.start:mention.end], today, "near")), mention).when
+        back = next(iter(mentions(text[mention.start : mention.end], today, "back")), mention).when
+        near = next(iter(mentions(text[mention.start : mention.end], today, "near")), mention).when
         when = back if back.first <= today else when
         if near.first > today:
             return Fact(f"{spoken(near, today)} 일정", noted_as_told(value), merge=True)
-        return Fact(f"{spoken(when, today)} 한 일", noted_as_told(value), merge=True) if when.first <= today else None
+        return (
+            Fact(f"{spoken(when, today)} 한 일", noted_as_told(value), merge=True)
+            if when.first <= today
+            else None
+        )
     if when.last < today:
         return None
-    if when.span in ("month", "week") and when.first <= today and not re.search(r"[을ㄹ]?\s?거[야예]|까지|려고|예정|기로|[할갈볼]", value):
+    if (
+        when.span in ("month", "week")
+        and when.first <= today
+        and not re.search(r"[을ㄹ]?\s?거[야예]|까지|려고|예정|기로|[할갈볼]", value)
+    ):
         return Fact(f"{spoken(when, today)} 한 일", noted_as_told(value), merge=True)
     return Fact(f"{spoken(when, today)} 일정", noted_as_told(HAS.sub("", value)), merge=True)
 
 
 def _is_past(last: str) -> bool:
     found = PAST.match(last)
-    return found is not None and final(found["stem"]) == FINAL_SS and found["stem"][-1:] not in "있겠"
+    return (
+        found is not None and final(found["stem"]) == FINAL_SS and found["stem"][-1:] not in "있겠"
+    )
 
 
 def _topic(said: Sequence[str]) -> list[int]:
-    """The places of the words that the statement is about: whom, else what is marked, else first."""
+    """Places of the words that the statement is about: whom, else what is marked, else first."""
     nouns = [
         at
         for at, word in enumerate(said[:-1])
@@ -281,7 +352,9 @@ def _topic(said: Sequence[str]) -> list[int]:
         at = people[0]
         return [at]
     marked = [at for at in nouns if re.search(r"(?:은|는)$", said[at]) and said[at] not in KNOWN]
-    marked = marked or [at for at in nouns if re.search(r"(?:이|가)$", said[at]) and said[at] not in KNOWN]
+    marked = marked or [
+        at for at in nouns if re.search(r"(?:이|가)$", said[at]) and said[at] not in KNOWN
+    ]
     at = marked[0] if marked else nouns[0]
     plain = at > 0 and at - 1 in nouns and said[at - 1] == bare(said[at - 1])
     if marked and plain:
@@ -314,8 +387,14 @@ def _under(topic: list[int], said: Sequence[str], text: str) -> Fact:
 
 def _only_marked(said: Sequence[str], topic: list[int]) -> bool:
     """The topic has a particle that the value needs: 스트레스 받으면, 학교에서."""
-    return any(re.search(r"(?:에서|에|한테|랑|이랑|하고|로|으로|와|과|까지|부터|밖에|마다|라는|이라는|보다|처럼)$", said[at])
-               and said[at] not in KNOWN for at in topic)
+    return any(
+        re.search(
+            r"(?:에서|에|한테|랑|이랑|하고|로|으로|와|과|까지|부터|밖에|마다|라는|이라는|보다|처럼)$",
+            said[at],
+        )
+        and said[at] not in KNOWN
+        for at in topic
+    )
 
 
 def noted_as_told(value: str) -> str:
@@ -323,7 +402,11 @@ def noted_as_told(value: str) -> str:
     *before, last = value.split()
     if _is_past(last) and (found := PAST.match(last)):
         last = found["stem"] + "음"
-    elif (ending := COPULA.search(last)) and ending.start() > 0 and not ending[0].startswith(("거든", "인데")):
+    elif (
+        (ending := COPULA.search(last))
+        and ending.start() > 0
+        and not ending[0].startswith(("거든", "인데"))
+    ):
         base = last[: ending.start()]
         last = base if not re.search(r"(?:거|것|중|편)$", base) or before else last
     return " ".join([*before, last])

@@ -94,7 +94,9 @@ def kept_topics(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             yield Fact(match["k"], f"{day.when.first.month}월 {day.when.first.day}일")
             return
     said = without_days(clause, today)
-    if said and next((m for m in mentions(clause.text, today, "near") if m.when.first > today), None):
+    if said and next(
+        (m for m in mentions(clause.text, today, "near") if m.when.first > today), None
+    ):
         said = ""  # "12월 27일 콘서트 예매 성공했어": of that day
     if not said and alone and len(clause.rest) > 1 and not plain(clause.rest):
         bare = BARE_OWNED.match(" ".join([*clause.rest, "="]))  # 주량은 소주 한 병

@@ -250,7 +250,9 @@ def _self(clause: Clause, today: date, alone: bool) -> Iterator[Fact]:
             yield Fact("학교", student[1])
         elif MAJOR.search(student[1]):
             yield Fact("전공", student[1])
-    elif (studied := re.fullmatch(r"(\S+과) (?:대학원생|대학생|재학생|휴학생|\d학년)", value)) and first:
+    elif (
+        studied := re.fullmatch(r"(\S+과) (?:대학원생|대학생|재학생|휴학생|\d학년)", value)
+    ) and first:
         yield Fact("전공", studied[1])
         yield Fact("직업", value)
     elif re.fullmatch(r"\S{2,10}\s?출신", value):
