@@ -99,6 +99,29 @@ def test_the_held_out_split_hangs_on_the_question_alone():
     assert not set(train) & set(held)
 
 
+def test_lines_marked_test_are_never_trained_on(tmp_path):
+    marked = [
+        {"q": f"{part} 질문 {n}번", "a": f"답 {n}", "topic": "t", "split": part}
+        for n in range(40)
+        for part in ("train", "test")
+    ]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in marked)
+    (tmp_path / "everyday_town.jsonl").write_text(text, encoding="utf-8")
+    train, held = split(read_persona(tmp_path))
+    assert {row.split for row in train} == {"train"} and len(train) > 30
+    assert sum(row.split == "test" for row in held) == 40
+    seen = [row for step in range(40) for row in Mix(train, (), 1.0, 4, seed=1).rows(step)]
+    assert {row.answer for row in seen} and all(row.split == "train" for row in seen)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75, 1.0])
+def test_her_share_of_the_rows_is_what_was_asked_for(share):
+    mix = Mix(ROWS[:50], ROWS[50:], share, batch_size=8, seed=1)
+    hers = {row.answer for row in ROWS[:50]}
+    rows = [row for step in range(mix.window) for row in mix.rows(step)]
+    assert sum(row.answer in hers for row in rows) == share * len(rows)
+
+
 def test_a_batch_depends_on_seed_and_step_only_and_epochs_leave_nothing_out():
     mix = Mix(ROWS[:48], ROWS[48:], 0.5, batch_size=4, seed=1, window=4)
     assert mix.rows(7) == replace(mix).rows(7)

@@ -37,8 +37,11 @@ def llm(
     lr: Annotated[float | None, typer.Option(min=0, help="Peak learning rate.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in all.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
-    persona_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Of the rows; the rest is small talk.")
+    own_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Of the rows: the persona's lines; the rest is small talk."
+        ),
     ] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="Steps.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
@@ -67,7 +70,7 @@ def llm(
         )
     given: dict[str, Any] = {
         "rank": rank, "alpha": alpha, "lr": lr, "total_steps": steps, "batch_size": batch,
-        "persona_share": persona_share, "save_every": save_every, "threads": threads,
+        "own_share": own_share, "save_every": save_every, "threads": threads,
         "device": device, "seed": seed,
     }  # fmt: skip
     config = TrainConfig(

@@ -42,7 +42,7 @@ class TrainConfig:
     tokenizer: str  # the pruned tokenizer.json
     total_steps: int = 1_000
     batch_size: int = 32  # rows per step
-    persona_share: float = 0.62  # of the rows
+    own_share: float = 0.62  # of the rows that are her lines; the rest is Chatbot_data
     facts_times: int = 2  # how often an epoch sees each line about who she is
     rank: int = 16
     alpha: float = 32.0
@@ -69,7 +69,7 @@ def train(config: TrainConfig, run_dir: Path) -> Path:
     tokenizer = Tokenizer.from_file(config.tokenizer)
     persona, persona_held = split(read_persona(Path(config.lines), config.facts_times))
     small_talk, small_talk_held = split(read_chatbot_data(Path(config.chatbot_data), config.seed))
-    mix = Mix(persona, small_talk, config.persona_share, config.batch_size, config.seed)
+    mix = Mix(persona, small_talk, config.own_share, config.batch_size, config.seed)
     held = {"persona": persona_held, "small_talk": small_talk_held}
     model = load_model(tokenizer, config).to(config.device)
     optimizer = torch.optim.AdamW(
@@ -142,9 +142,10 @@ def answer_loss(model: Gemma3, ids: Tensor, wanted: Tensor, targets: Tensor) -> 
 
 @torch.no_grad()
 def held_loss(model: Gemma3, tokenizer: Tokenizer, rows: Sequence[Row], limit: int = 160) -> float:
-    """Loss per answer token over at most `limit` held-out rows."""
+    """Loss per answer token over at most `limit` held-out rows, from all of them evenly."""
     model.eval()
-    rows = sorted(rows[:limit], key=lambda row: len(row.user) + len(row.answer))
+    rows = [rows[at * len(rows) // limit] for at in range(limit)] if len(rows) > limit else rows
+    rows = sorted(rows, key=lambda row: len(row.user) + len(row.answer))
     total, count = 0.0, 0
     for start in range(0, len(rows), 32):
         ids, wanted, targets = encode(tokenizer, rows[start : start + 32])
@@ -230,8 +231,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", default=str(embedded() / "llm" / "tokenizer.json"))
     for name, value in asdict(defaults).items():
         if value != "":
-            flag = f"--{name.replace('_', '-')}"
-            parser.add_argument(flag, type=type(value), default=value, help=f"default {value}")
+            flags = [f"--{name.replace('_', '-')}"]
+            if name == "own_share":
+                flags.append("--persona-share")  # its name until 30 November 2026
+            parser.add_argument(*flags, type=type(value), default=value, help=f"default {value}")
     options = vars(parser.parse_args())
     run_dir = options.pop("run_dir")
     logging.basicConfig(level=logging.INFO, format="%(message)s")

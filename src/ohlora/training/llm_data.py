@@ -40,6 +40,7 @@ class Row:
     user: str
     answer: str
     memories: tuple[str, ...] = ()
+    split: str = "train"  # "test": never trained on
 
     def prompt_text(self) -> str:
         return Prompt(self.user, self.memories).completion()
@@ -51,6 +52,7 @@ class Row:
 def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
     """Her written lines: every {"q", "a"} of folder/*.jsonl. Leading [key: value] are memories.
 
+    Rows with "split": "test" are read too; `split` holds them out.
     facts_times: how often each line of facts.jsonl, who she is, is in the result.
     """
     rows: list[Row] = []
@@ -61,8 +63,9 @@ def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
                 continue
             try:
                 entry = json.loads(line)
-                rows += [_persona_row(entry["q"], entry["a"])] * times
-            except (ValueError, KeyError, TypeError) as error:
+                part = str(entry.get("split", "train"))
+                rows += [_persona_row(entry["q"], entry["a"], part)] * times
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise BadInput(
                     f'{path}:{number}: want one JSON object with "q" and "a" ({error}).',
                     f'{path}:{number}: "q"와 "a"가 있는 JSON 한 줄이어야 해요({error}).',
@@ -70,12 +73,12 @@ def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
     return rows
 
 
-def _persona_row(question: str, answer: str) -> Row:
+def _persona_row(question: str, answer: str, part: str) -> Row:
     memories = []
     while match := _MEMORY.match(question):
         memories.append(match.group(1))
         question = question[match.end() :]
-    return Row(question.strip(), answer.strip(), tuple(memories))
+    return Row(question.strip(), answer.strip(), tuple(memories), part)
 
 
 def read_chatbot_data(path: Path, seed: int) -> list[Row]:
@@ -105,11 +108,11 @@ def held_out(row: Row) -> bool:
 
 
 def split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    """Rows to train on and rows held out."""
+    """Rows to train on and rows held out: those a writer marked "test", and one in twenty."""
     train: list[Row] = []
     held: list[Row] = []
     for row in rows:
-        (held if held_out(row) else train).append(row)
+        (held if row.split != "train" or held_out(row) else train).append(row)
     return train, held
 
 
@@ -166,7 +169,7 @@ class Mix:
 
     persona: Sequence[Row]
     small_talk: Sequence[Row]
-    persona_share: float
+    own_share: float  # of the rows; the rest is small talk
     batch_size: int
     seed: int
     window: int = 16  # batches sorted by length together
@@ -175,7 +178,7 @@ class Mix:
         """The rows of one step, all of about the same length."""
         number, place = divmod(step, self.window)
         per_window = self.window * self.batch_size
-        from_persona = round(per_window * self.persona_share)
+        from_persona = round(per_window * self.own_share)
         if not self.small_talk:
             from_persona = per_window
         rng = random.Random(f"{self.seed}:{number}")
