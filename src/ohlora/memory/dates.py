@@ -250,6 +250,16 @@ def spoken(when: When, today: date) -> str:
     return f"{near} {ending}" if near else f"{_written(first, today)} {ending}"
 
 
+def written_on(when: When, today: date) -> str:
+    """The same days in words that stay true: 11월 25일, 11월 28일 주말, 12월."""
+    if when.span == "month":
+        return (f"{when.first.year}년 " if when.first.year != today.year else "") + (
+            f"{when.first.month}월"
+        )
+    ending = {"day": "", "weekend": " 주말", "week": " 주"}[when.span]
+    return _written(when.first, today) + ending
+
+
 def _written(day: date, today: date) -> str:
     far = abs((day - today).days) > NEAR_DAYS
     return (f"{day.year}년 " if far else "") + f"{day.month}월 {day.day}일"

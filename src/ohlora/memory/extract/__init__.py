@@ -50,6 +50,7 @@ from ohlora.memory.extract.table import table
 from ohlora.memory.extract.tastes import NAMELESS, pet_name
 from ohlora.memory.extract.topics import kept_topics, refuses
 from ohlora.memory.extract.traits import traits, value_of
+from ohlora.memory.extract.whole import folded, untold
 from ohlora.memory.extract.words import ANIMALS, PEOPLE
 
 __all__ = ["Amend", "Fact", "Forget", "Finding", "extract"]
@@ -73,10 +74,11 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     context = set(findings)
     turned = ""  # "가수 바뀌었어": what the next statement tells anew
     previous: Clause | None = None
+    noted: list[Fact] = []
     for clause in told:
         if clause.supposes:
             if not REACTS.search(clause.around):
-                findings |= dict.fromkeys(notes(clause, today))
+                noted += notes(clause, today)
             continue
         topic, turned = turned, turning(clause)
         gone: list[Finding] = [*forgotten(clause, today)] or [*moved(clause, today)]
@@ -106,9 +108,10 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
             found += kept_topics(clause, today, alone)
         found = _named(clause, findings) or found
         if not found and not turned:
-            found += (
-                notes(clause, today) if len(clause.rest) > 1 else _added(clause, previous, findings)
-            )
+            if len(clause.rest) > 1:
+                noted += notes(clause, today)
+            elif not noted:
+                found += _added(clause, previous, findings)
         previous = clause
         for finding in found:
             findings.pop(finding, None)
@@ -116,6 +119,9 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     for what, verb in REACTS.findall(message[:READ_CHARACTERS]):
         key = "못 먹는 음식" if verb == "먹으" else "못 마시는 음료"
         findings[Fact(key, re.sub(r"(?<=\S)[을를만]$", "", what), merge=True)] = None
+    findings |= dict.fromkeys(folded(noted, message, today))
+    if not any(isinstance(one, Forget | Amend) or one.key != "상태" for one in findings):
+        findings |= dict.fromkeys(untold(message, today))
     return [finding for finding in findings if finding not in context]
 
 

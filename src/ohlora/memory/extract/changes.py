@@ -139,6 +139,10 @@ def affirmed(clause: Clause) -> Clause | None:
     if at is None or len(said) - at > 3:
         return None
     left = said[:at] + said[at + 1 :]
+    if any(
+        re.search(r"(?:[아어여]서|해서|자서|니까|는데|고)$", word) for word in said[at + 1 : -1]
+    ):
+        return None  # 잠을 못 자서 피곤해: its cause is denied, not the statement
     if re.match(r"^됐|^되었", left[-1]) and left[-2].endswith("게"):
         left[-2:] = [left[-2][:-1] + "기로", "했어"]  # "못 가게 됐어"
     return replace(clause, words=tuple(left))

@@ -112,7 +112,7 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
     if QUOTE_MARK in said or any(word in SUPPOSING for word in said):
         return
     if any(_supposes(word) for word in said):
-        clause = None if asked or _asks(said[-1]) else _clause(said, not comma)
+        clause = None if asked or asks(said[-1]) else _clause(said, not comma)
         if clause is not None:
             yield replace(clause, supposes=True, around=" ".join(said))
         return
@@ -125,7 +125,7 @@ def _statements(said: list[str], asked: bool, comma: bool) -> Iterator[Clause]:
         if _joins(word) or _ended(word, said[at + 1 :]) or (not asked and _says_also(word)):
             parts.append([])
     parts = [part for part in parts if part]
-    asked = asked or (bool(parts) and _asks(parts[-1][-1]))
+    asked = asked or (bool(parts) and asks(parts[-1][-1]))
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         clause = _clause(part, last and not comma)
@@ -172,31 +172,22 @@ def _supposes(word: str) -> bool:
     return word in SUPPOSING or (word.endswith("면") and word not in NOUNS_IN_MYEON)
 
 
-def _asks(word: str) -> bool:
+def asks(word: str) -> bool:
     """A last word that asks or proposes without a question mark: 갈까, 가니, 갈래, 가자, 갔던가."""
     if ASKED.search(word):
         return True
     if re.search(
-        r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|[인은는]가요?|죠|자|자고|줄래요?|볼래요?)$", word
+        r"(?:까요?|[가-힣]니|냐|(?<![끝만])나요|[인은는]가요?|죠|자고|줄래요?|볼래요?|[하가보먹놀쉬자타읽쓰시나치오리내추두지말]자)$",
+        word,
     ):
-        return word not in (
-            "언니",
-            "어머니",
-            "할머니",
-            "사자",
-            "의자",
-            "과자",
-            "여자",
-            "남자",
-            "감자",
-        )
+        return word not in ("언니", "어머니", "할머니", "사자", "여자", "타자", "환자")
     return bool(re.search(r"래요?$", word)) and final(word[: word.rindex("래")]) == FINAL_L
 
 
 ASKED = re.compile(r"던가|[댔랬]지|(?:[있없했었았였됐갔왔하되맞않]|계시)나$|[가-힣]려나$")
 WHAT = re.compile(
     r"무슨|몇|언제(?!나)|어디(?!선가|든)|누구(?!나)|누가|무엇|뭐|뭘|뭔|얼마(?!전|\s)|어느(?!\s?정도|새|날)"
-    r"|어떤|어떻|왜(?!냐)|며칠(?:이|인|로|야|부터|날)"
+    r"|어떤|어떻|어데|워디|어케|우짜|우째|왤케|왜(?!냐)|며칠(?:이|인|로|야|부터|날)"
 )
 
 

@@ -101,12 +101,12 @@ def notes(clause: Clause, today: date) -> Iterator[Fact]:
     mention = next(iter(mentions(" ".join(said), today)), None)
     if mention is not None and USUAL.search(clause.text):
         mention = None
-    if mention is not None and (fact := _dated(" ".join(said), mention, today)):
+    if mention is not None and (fact := dated_note(" ".join(said), mention, today)):
         yield replace(fact, note=True)
     elif mention is None or mention.when.last < today or mention.when.span != "day":
-        topic = _topic(said)
+        topic = topic_places(said)
         if topic:
-            yield replace(_under(topic, said, text), note=True)
+            yield replace(under_topic(topic, said, text), note=True)
 
 
 def _worth(clause: Clause, said: Sequence[str]) -> bool:
@@ -134,7 +134,7 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
     if clause.supposes and SUPPOSED.search(text):
         return False
     own = clause.first_person or any(word in OWN for word in clause.words)
-    own = own or any(_person(word) for word in clause.words)
+    own = own or any(person_in(word) for word in clause.words)
     if not own and EXCLAIMED.search(last):
         return False
     if HEARD.search(last) and any(FRIEND.match(word) for word in clause.words):
@@ -158,7 +158,7 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
         and not (BECAUSE.search(text) or NUMBER.search(text) or MOST.search(text))
     ):
         return False
-    found = _nouns(said)
+    found = nouns_of(said)
     if not found or all(noun in DAILY_TOPICS or noun.isdigit() for noun in found):
         return False
     if re.search(r"싫|싶", last) and all(noun in DAILY_DONE for noun in found):
@@ -196,12 +196,12 @@ def _predicate(last: str) -> bool:
 
 
 OF_THE_USER = re.compile(
-    r"(?:[가-힣]님|언니|오빠|누나|엄마|아빠|할머니|할아버지|이모|삼촌|고모|형부|매형|처남|제부|며느리|사위|신랑|신부"
+    r"(?:[가-힣]님|[가-힣]쌤|언니|오빠|누나|엄마|아빠|할머니|할아버지|이모|삼촌|고모|형부|매형|처남|제부|며느리|사위|신랑|신부"
     r"|약혼자|남편|아내|조카|손자|손녀|대리|부장|과장|팀장|사장|점장|친구)$"
 )
 
 
-def _person(word: str) -> str:
+def person_in(word: str) -> str:
     """The person of the user that a word names; "" for none."""
     who = bare(word)
     if who in PEOPLE:
@@ -243,7 +243,7 @@ def _modifier(word: str, after: str) -> bool:
     )
 
 
-def _nouns(said: Sequence[str]) -> list[str]:
+def nouns_of(said: Sequence[str]) -> list[str]:
     """The words that may be nouns, bare, in order."""
     found = []
     for at, word in enumerate(said):
@@ -292,7 +292,7 @@ def _bare_noun(word: str) -> bool:
     )
 
 
-def _dated(text: str, mention: Mention, today: date) -> Fact | None:
+def dated_note(text: str, mention: Mention, today: date) -> Fact | None:
     """Under its day: 일정 for what is to come, 한 일 for what was done."""
     after = re.sub(
         r"^(?:에는|에도|에|은|는|엔|도|까지|날|쯤에|쯤|부터|으로|로|이야|인데|이고|이래|임|이에요|예요)(?=\s|$)",
@@ -338,16 +338,16 @@ def _is_past(last: str) -> bool:
     )
 
 
-def _topic(said: Sequence[str]) -> list[int]:
+def topic_places(said: Sequence[str]) -> list[int]:
     """Places of the words that the statement is about: whom, else what is marked, else first."""
     nouns = [
         at
         for at, word in enumerate(said[:-1])
-        if not _modifier(word, said[at + 1]) and _nouns([word, "="])
+        if not _modifier(word, said[at + 1]) and nouns_of([word, "="])
     ]
     if not nouns:
-        return [len(said) - 1] if _nouns(said) else []
-    people = [at for at in nouns if _person(said[at])]
+        return [len(said) - 1] if nouns_of(said) else []
+    people = [at for at in nouns if person_in(said[at])]
     if people:
         at = people[0]
         return [at]
@@ -364,17 +364,17 @@ def _topic(said: Sequence[str]) -> list[int]:
     return [at]
 
 
-def _under(topic: list[int], said: Sequence[str], text: str) -> Fact:
-    base = [_nouns([said[at], "="]) for at in topic]
+def under_topic(topic: list[int], said: Sequence[str], text: str) -> Fact:
+    base = [nouns_of([said[at], "="]) for at in topic]
     key = " ".join(found[0] for found in base if found)
     if not key:
-        key = (_nouns(said) or [said[-1]])[0]
+        key = (nouns_of(said) or [said[-1]])[0]
         rest: Sequence[str] = said
     else:
         rest = [word for at, word in enumerate(said) if at not in topic]
         if topic[0] > 2 or not rest or _only_marked(said, topic):
             rest = said
-    who = _person(said[topic[0]])
+    who = person_in(said[topic[0]])
     if who:
         key = CALLED.get(who, who)
     return Fact(
