@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from memory.fakes import Clock, NgramEncoder
+from ohlora.embedding import Encoder, load_encoder
 from ohlora.memory import Store, open_store
 from ohlora.memory.recall import Recall
 
@@ -29,25 +30,22 @@ def texts(recall: Recall, prompt: str, **options: float) -> list[str]:
     return [found.record.text for found in recall.best(prompt, **options)]  # type: ignore[arg-type]
 
 
-def test_the_nearest_memories_come_first_with_their_cosine(store: Store, recall: Recall) -> None:
+def test_what_is_asked_for_comes_first_with_its_cosine(store: Store, recall: Recall) -> None:
     store.memories.remember("좋아하는 가수", "아이유")
     store.memories.remember("좋아하는 음식", "떡볶이")
     store.memories.remember("사는 곳", "부산")
-    found = recall.best("노래 좋아하는 가수와 떡볶이", k=2, threshold=0.1)
-    assert [one.record.text for one in found] == [
-        "[좋아하는 가수: 아이유]",
-        "[좋아하는 음식: 떡볶이]",
-    ]
-    vectors = NgramEncoder().encode(["노래 좋아하는 가수와 떡볶이", "[좋아하는 가수: 아이유]"])
+    found = recall.best("내가 좋아하는 가수가 누구였지?", k=1)
+    assert [one.record.text for one in found] == ["[좋아하는 가수: 아이유]"]
+    vectors = NgramEncoder().encode(["내가 좋아하는 가수가 누구였지?", "[좋아하는 가수: 아이유]"])
     assert found[0].score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-6)
 
 
-def test_nothing_is_recalled_below_the_threshold(store: Store, recall: Recall) -> None:
+def test_nothing_is_recalled_that_nobody_asks_for(store: Store, recall: Recall) -> None:
     assert texts(recall, "안녕") == []
     store.memories.remember("좋아하는 가수", "아이유")
     assert texts(recall, "오늘 저녁 뭐 먹지") == []
-    assert texts(recall, "좋아하는 가수") == ["[좋아하는 가수: 아이유]"]
-    assert texts(recall, "좋아하는 가수", threshold=1.01) == []
+    assert texts(recall, "좋아하는 가수 누구였지?") == ["[좋아하는 가수: 아이유]"]
+    assert texts(recall, "좋아하는 가수 누구였지?", threshold=1.01) == []
     assert len(texts(recall, "오늘 저녁 뭐 먹지", threshold=-1)) == 1
 
 
@@ -57,7 +55,7 @@ def test_a_turn_encodes_its_prompt_and_nothing_else(
     for number in range(20):
         store.memories.remember(f"열쇠 {number}", "값")
     recall.best("열쇠 3")
-    assert len(encoder.texts) == 21
+    assert len(encoder.texts) == 3 * 20 + 1  # each memory, its key and its value
     encoder.texts.clear()
     recall.best("열쇠 4")
     assert encoder.texts == ["열쇠 4"]
@@ -105,7 +103,12 @@ def test_tomorrow_becomes_today_in_recall(
     clock.forward(days=1)
     encoder.texts.clear()
     assert texts(recall, "나 오늘 일정 뭐지?") == ["[오늘 일정: 카페 가기]"]
-    assert encoder.texts == ["[오늘 일정: 카페 가기]", "나 오늘 일정 뭐지?"]
+    assert encoder.texts == [
+        "[오늘 일정: 카페 가기]",
+        "오늘 일정",
+        "카페 가기",
+        "나 오늘 일정 뭐지?",
+    ]
 
 
 def test_a_day_in_the_prompt_keeps_other_days_away(store: Store, recall: Recall) -> None:
@@ -129,26 +132,27 @@ def test_vectors_are_kept_and_made_anew_for_another_encoder(
     store: Store, recall: Recall, tmp_path: Path, clock: Clock
 ) -> None:
     store.memories.remember("이름", "지은")
-    recall.best("이름")
+    ask = "내 이름이 뭐였지?"
+    recall.best(ask)
     again = NgramEncoder()
-    Recall(store, again).best("이름")
-    assert again.texts == ["이름"]
+    Recall(store, again).best(ask)
+    assert again.texts == [ask]
     changed = NgramEncoder(id="ngrams-2", dim=64)
-    assert len(Recall(store, changed).best("이름")) == 1
-    assert changed.texts == ["[이름: 지은]", "이름"]
+    assert len(Recall(store, changed).best(ask)) == 1
+    assert changed.texts == ["[이름: 지은]", "이름", "지은", ask]
     with sqlite3.connect(tmp_path / "ohlora.db") as db:
         kept = db.execute("select encoder_id, length(vector) from embeddings order by 1").fetchall()
     db.close()
-    assert kept == [("ngrams", 256 * 4), ("ngrams-2", 64 * 4)]
+    assert kept == [("ngrams", 3 * 256 * 4), ("ngrams-2", 3 * 64 * 4)]
 
 
 def test_a_vector_of_an_older_text_is_not_trusted(store: Store, recall: Recall) -> None:
     record, _ = store.memories.remember("이름", "지은")
-    recall.best("이름")
+    recall.best("내 이름이 뭐였지?")
     store.memories.edit(record.id, value="하늘")
     fresh = NgramEncoder()
-    (found,) = Recall(store, fresh).best("이름")
-    assert fresh.texts == ["[이름: 하늘]", "이름"]
+    (found,) = Recall(store, fresh).best("내 이름이 뭐였지?")
+    assert fresh.texts == ["[이름: 하늘]", "이름", "하늘", "내 이름이 뭐였지?"]
     assert found.record.value == "하늘"
 
 
@@ -161,7 +165,7 @@ def test_a_full_disk_does_not_stop_recall(
     pages = store.db._db.execute("pragma page_count").fetchone()[0]
     store.db._db.execute(f"pragma max_page_count = {pages}")
     with caplog.at_level(logging.WARNING):
-        assert texts(recall, "이름") == ["[이름: 지은]"]
+        assert texts(recall, "내 이름이 뭐였지?", k=1) == ["[이름: 지은]"]
     assert "were not kept" in caplog.text
 
 
@@ -208,40 +212,44 @@ def test_many_threads_recall_while_others_remember(store: Store, recall: Recall)
     assert len(recall.best("열쇠", k=1000, threshold=-1)) == 80
 
 
+@pytest.fixture(scope="module")
+def own() -> Encoder:
+    return load_encoder("embedded")
+
+
 def test_an_allergy_or_dislike_is_recalled_when_the_prompt_names_it(
-    store: Store, recall: Recall
+    store: Store, own: Encoder
 ) -> None:
     store.memories.remember("알레르기", "새우, 땅콩")
     store.memories.remember("싫어하는 음식", "오이")
     store.memories.remember("좋아하는 음식", "초밥")
-    assert texts(recall, "땅콩 먹어도 될까?", threshold=0.99) == ["[알레르기: 새우, 땅콩]"]
-    assert texts(recall, "땅콩버터 사 왔어", threshold=0.99) == ["[알레르기: 새우, 땅콩]"]
-    assert texts(recall, "김밥에 오이를 넣을까", threshold=0.99) == ["[싫어하는 음식: 오이]"]
-    assert texts(recall, "초밥 먹을까?", threshold=0.99) == []
-    assert texts(recall, "저녁 먹어도 될까?", threshold=0.99) == []
-    (found,) = recall.best("땅콩 먹어도 될까?", threshold=0.99)
-    assert -1 <= found.score < 0.99  # still its cosine
+    recall = Recall(store, own)
+    assert texts(recall, "땅콩 먹어도 될까?", k=1) == ["[알레르기: 새우, 땅콩]"]
+    assert texts(recall, "땅콩버터 사 왔어", k=1) == ["[알레르기: 새우, 땅콩]"]
+    assert texts(recall, "김밥에 오이를 넣을까", k=1) == ["[싫어하는 음식: 오이]"]
+    assert texts(recall, "날씨 진짜 좋다") == []
 
 
-def test_a_word_in_common_comes_before_a_likeness(store: Store, recall: Recall) -> None:
-    store.memories.remember("알레르기", "땅콩")
-    store.memories.remember("먹어도 되는 것", "뭐든지 먹어도 될까")
-    found = texts(recall, "땅콩 먹어도 될까?", k=2, threshold=0.05)
-    assert found == ["[알레르기: 땅콩]", "[먹어도 되는 것: 뭐든지 먹어도 될까]"]
-
-
-def test_a_question_recalls_the_plan_it_names(store: Store, recall: Recall) -> None:
+def test_a_question_recalls_the_plan_it_names(store: Store, own: Encoder) -> None:
     store.memories.remember("내일 일정", "기말시험 보기")
     store.memories.remember("토요일 일정", "친구랑 영화 보기")
-    assert texts(recall, "시험 언제라고 했지?", threshold=0.99) == ["[내일 일정: 기말시험 보기]"]
-    assert texts(recall, "영화 누구랑 보기로 했더라?", threshold=0.99) == [
+    recall = Recall(store, own)
+    assert texts(recall, "시험 언제라고 했지?", k=1) == ["[내일 일정: 기말시험 보기]"]
+    assert texts(recall, "영화 누구랑 보기로 했더라?", k=1) == [
         "[11월 28일 일정: 친구랑 영화 보기]"
     ]
-    assert texts(recall, "일요일 영화 뭐 보지?", threshold=0.99) == []  # another day
-    assert texts(recall, "내일 놀래?", threshold=0.99) == ["[내일 일정: 기말시험 보기]"]
-    assert texts(recall, "내일 비 올까?", threshold=0.99) == []
-    assert texts(recall, "시험 끝나면 좋겠다", threshold=0.99) == []  # no question
-    assert texts(recall, "언제까지 자?", threshold=0.99) == []
+    assert texts(recall, "일요일 영화 뭐 보지?") == []  # another day
+    assert texts(recall, "내일 나 뭐 하지?", k=1) == ["[내일 일정: 기말시험 보기]"]
+    assert texts(recall, "내일 비 올까?") == []
+
+
+def test_what_is_asked_of_one_person_is_not_answered_with_another(
+    store: Store, own: Encoder
+) -> None:
+    store.memories.remember("엄마 생일", "5월 8일", subject="other")
+    recall = Recall(store, own)
+    assert texts(recall, "엄마 생일이 언제였지?") == ["[엄마 생일: 5월 8일]"]
+    assert texts(recall, "아빠 생일이 언제였지?") == []
 
 
 def test_words_do_not_count_where_v1_chooses(store: Store, recall: Recall) -> None:

@@ -1,16 +1,18 @@
-"""How well a memory answers a message: a few numbers of both, weighted into one.
+"""How well a memory answers a message: numbers of both, which scorer.py weighs.
 
     look(message) -> Look        content words, verbs, what kind of answer it asks for
     seen(record)  -> Seen        the same of a memory, once
-    measures(...) -> [F]         cosine, words in common, words that are missing, ..., order NAMES
-    match         = sigmoid(weights @ measures)      weights in recall.toml, by `ohlora eval memory`
+    measures(...) -> [F]         cosines, words in common, words that are missing, order NAMES
+    of_turn(...)  -> [T]         of the message alone, order TURN
 
 Words are compared without particles (콩이는, 콩이가), verbs by their root (아파, 아프다고).
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,11 +25,11 @@ from ohlora.memory.extract.words import JOBS as WORK
 from ohlora.memory.records import MemoryRecord
 
 NAMES = (
-    "bias cosine asks own told you named excluded guarded covered whole matched missing lacking"
+    "cosine key_cosine value_cosine named excluded guarded covered whole matched missing lacking"
     " verb kind kind_missed unit concept category_missed broader cued person stranger theirs day"
-    " other_day other_named planned newest stale follows sour in_value words quiet quiet_covered"
-    " named_missing"
+    " other_day other_named planned newest stale follows sour in_value quiet_covered named_missing"
 ).split()
+TURN = "asks own told you words memories nearest bias".split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
 ENDINGS = re.compile(
     r"(?:(?:었|았|였|했|겠)?(?:더라고|더라|던가|댔지|랬지|다고|라고|냐고|자고|는지|은지|을지|려나|려고|는데|은데"
@@ -293,7 +295,7 @@ def measures(
     asked: Ask,
     memory: Seen,
     topic: Topic,
-    cosine: float,
+    cosines: Sequence[float],
     days: bool,
     day: bool,
     newest: float,
@@ -302,7 +304,7 @@ def measures(
 ) -> list[float]:
     """The numbers NAMES of one message and one memory.
 
-    cosine   above the encoder's threshold
+    cosines  of the message with the memory (above the encoder's threshold), its key, its value
     days     the message names a day, `day`: the memory is of that day
     newest   0 for the oldest memory that may come, 1 for the newest
     stale    a newer one says that this ended or turned
@@ -330,12 +332,7 @@ def measures(
     names = asked.names_topic(topic, day)
     missing = min(float(len(lacks)), 2.0)
     return [
-        1.0,
-        cosine,
-        float(asked.asks),
-        float(asked.own),
-        float(asked.told),
-        float(found.you and not asked.own),
+        *cosines,
         float(names),
         float(asked.excludes(topic) and not concept),
         float(topic.guarded),
@@ -355,7 +352,7 @@ def measures(
         float(any(near)),
         float(bool(people) and not all(near)),
         float(bool(topic.person) and not people and sum(hits) == 0),
-        float(day),
+        float(day and not asked.sky),
         float(days and not day),
         float(days and not day and names),
         float(topic.planned and asked.plans),
@@ -371,10 +368,23 @@ def measures(
                 for noun in found.nouns
             )
         ),
-        min(wanted, 4.0) / 4.0,
-        float(not asked.asks),
         covered * float(not asked.asks),
         float(names) * missing,
+    ]
+
+
+def of_turn(found: Look, asked: Ask, memories: int, nearest: float) -> list[float]:
+    """The numbers TURN of a message: how many memories may come, and the nearest one's cosine."""
+    wanted = len(found.nouns) + 0.5 * len(found.either)
+    return [
+        float(asked.asks),
+        float(asked.own),
+        float(asked.told),
+        float(found.you and not asked.own),
+        min(wanted, 4.0) / 4.0,
+        math.log1p(memories),
+        nearest,
+        1.0,
     ]
 
 

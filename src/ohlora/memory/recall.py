@@ -4,12 +4,13 @@ All vectors of one user and persona lie in one matrix; a turn encodes its prompt
 and leaves out what has expired or is about another day. The matrix follows the store's history, so
 a memory is encoded once and again only when its text changes ("내일 일정" becomes "오늘 일정").
 
-Words decide where vectors cannot (asking.py): a memory that is named or asked for comes whatever
-its cosine ("땅콩 먹어도 될까?" -> [알레르기: 땅콩], "나 어디 산다고 했지?" -> [사는 곳: 부산]), and
-one about another person or another thing does not come ("아빠 생일" -> not [엄마 생일: 5월 8일]).
+The nearest and those that share a word with the message are measured (matching.py): cosines, words
+in common and missing, the kind of answer, whose it is, of which day, how old. A small learned model
+weighs that and says which is meant, or that none is (scorer.py).
 
-    matrix   [N, D]   one unit vector per memory
-    scores   [N]      cosine with the prompt
+    matrix   [N, D]      one unit vector per memory
+    parts    [N, 2, D]   of its key and of its value
+    cosine   [N]         with the prompt
 """
 
 from __future__ import annotations
@@ -20,18 +21,28 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import StoreError
-from ohlora.memory.asking import Ask, Topic, ask, table, topic_of
+from ohlora.memory.asking import Ask, Topic, ask, topic_of
 from ohlora.memory.dates import When, mentions, spoken
 from ohlora.memory.extract.plain import dated_year
-from ohlora.memory.matching import NAMES, Look, Seen, coverage, look, measures, seen, turns
+from ohlora.memory.matching import (
+    NAMES,
+    Look,
+    Seen,
+    coverage,
+    look,
+    measures,
+    of_turn,
+    seen,
+    turns,
+)
 from ohlora.memory.records import MemoryRecord
+from ohlora.memory.scorer import Scorer, family_of, recalls, scorer_for
 from ohlora.memory.store import Store
 from ohlora.memory.vectors import content_hash
 
@@ -54,6 +65,31 @@ class Recalled:
     asked: bool = False  # the message asks for just this, in its words
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A message as recall reads it."""
+
+    prompt: str  # its days named as memories name them
+    now: datetime
+    days: list[When]
+    asked: Ask
+    found: Look
+
+
+@dataclass(frozen=True)
+class Measured:
+    records: list[MemoryRecord]
+    cosines: Vector  # [N]
+    numbers: NDArray[np.float64]  # [N, F], order NAMES
+    turn: NDArray[np.float64]  # [T], order TURN
+
+
+def read_turn(prompt: str, now: datetime) -> Turn:
+    prompt = prompt[:PROMPT_CHARACTERS]
+    named, days = name_days(prompt, now.date())
+    return Turn(named, now, days, ask(prompt), look(timeless(prompt, now.date())))
+
+
 class Recall:
     """Thread-safe. One per Store view and encoder."""
 
@@ -73,23 +109,25 @@ class Recall:
         by_day: bool = True,
         without: Collection[str] = (),
     ) -> Sequence[Recalled]:
-        """Up to k memories with a score of at least threshold (default: the encoder's), best first.
+        """Up to k memories that the prompt means, best first; [] when it means none.
 
-        A prompt that names a day ("토요일에 뭐 하지?") recalls no memory of another day; v1 knew
-        no days and no words (by_day False). Those that share a word come first. Memories with a key
-        in `without` ("내일 일정", as it reads today) take no place: a message that tells a plan
-        asks for no other.
+        With a `threshold` instead every memory of at least that cosine may come. A prompt that
+        names a day ("토요일에 뭐 하지?") recalls no memory of another day; v1 knew no days and no
+        words (by_day False: cosine alone). Memories with a key in `without` ("내일 일정", as it
+        reads today) take no place: a message that tells a plan asks for no other.
         """
-        now, days, asked, found = self._read(prompt, by_day)
-        prompt = name_days(prompt[:PROMPT_CHARACTERS], now.date())[0] if by_day else prompt
-        query = self._query(prompt, now)
+        now = self.store.clock()
+        read = read_turn(prompt, now) if by_day else None
+        query = self._query(read.prompt if read else prompt[:PROMPT_CHARACTERS], now)
         if query is None:
             return []
         with self._lock:
             while True:
-                best = self._table.best(
-                    query, days, now, k, threshold, asked, found, without, self._anchor
-                )
+                if read is None:
+                    floor = self._anchor if threshold is None else threshold
+                    best = self._table.nearest(query, now, k, floor)
+                else:
+                    best = self._meant(query, read, k, threshold, without)
                 # As the store has them now: a deleted conversation leaves no source behind.
                 ids = [one.record.id for one in best]
                 kept = {record.id: record for record in self.store.memories.some(ids)}
@@ -99,35 +137,48 @@ class Recall:
                 for memory_id in gone:
                     self._table.drop(memory_id)
 
-    def measured(self, prompt: str) -> list[tuple[MemoryRecord, list[float]]]:
-        """Every memory that may come, with its measures: what weights are fitted to."""
-        now, days, asked, found = self._read(prompt, True)
-        assert found is not None  # read with its words
-        query = self._query(name_days(prompt[:PROMPT_CHARACTERS], now.date())[0], now)
+    def measured(self, prompt: str) -> Measured | None:
+        """What the prompt and every memory that may come measure; None when none may."""
+        now = self.store.clock()
+        read = read_turn(prompt, now)
+        query = self._query(read.prompt, now)
         if query is None:
-            return []
+            return None
         with self._lock:
-            scores = self._table.scores(query)
-            rows, numbers = self._table.measured(scores, days, now, asked, found, self._anchor)
-            return [
-                (self._table.records[row], list(map(float, one)))
-                for row, one in zip(rows, numbers, strict=True)
-            ]
+            return self._table.measured(query, read, self._anchor)
+
+    def _meant(
+        self, query: Vector, read: Turn, k: int, threshold: float | None, without: Collection[str]
+    ) -> list[Recalled]:
+        found = self._table.measured(query, read, self._anchor, k)
+        if found is None:
+            return []
+        may = np.array([record.key not in without for record in found.records])
+        scores = self._scorer.scores(found.numbers, found.turn)
+        harms = np.all(found.numbers[:, HARMS] > 0, axis=1)  # comes, and first
+        if threshold is not None:
+            may &= found.cosines >= threshold
+        elif recalls(scores[may]) or harms.any():
+            best = max(scores[may], default=0.0)
+            may &= (scores >= min(best, 0.0)) | harms
+        else:
+            return []
+        order = sorted(
+            np.flatnonzero(may),
+            key=lambda at: (not harms[at], -scores[at], -found.records[at].id),
+        )
+        return [
+            Recalled(found.records[at], float(found.cosines[at]), read.asked.asks)
+            for at in order[:k]
+        ]
 
     @property
     def _anchor(self) -> float:
         return self.encoder.recall_threshold
 
-    def _read(self, prompt: str, by_day: bool) -> tuple[datetime, list[When], Ask, Look | None]:
-        now, prompt = self.store.clock(), prompt[:PROMPT_CHARACTERS]
-        if not by_day:
-            return now, [], Ask(), None
-        return (
-            now,
-            name_days(prompt, now.date())[1],
-            ask(prompt),
-            look(timeless(prompt, now.date())),
-        )
+    @property
+    def _scorer(self) -> Scorer:
+        return scorer_for(family_of(self.encoder.id))
 
     def _query(self, prompt: str, now: datetime) -> Vector | None:
         """The vector of the prompt [D]; None when there are no memories."""
@@ -161,18 +212,21 @@ class Recall:
         self._table, self._change, self._today = table, change, today
 
     def _vectors(self, records: list[MemoryRecord], known: dict[int, tuple[str, bytes]]) -> Vector:
-        """One vector per record [N, D]: the known one where its text is the same, else encoded."""
+        """Vectors of each record [N, 3, D], of its text, key and value: the known ones where its
+        text is the same, else encoded."""
         hashes = [content_hash(record.text) for record in records]
-        vectors = np.zeros((len(records), self.encoder.dim), "f4")
+        vectors = np.zeros((len(records), 3, self.encoder.dim), "f4")
         missing = []
         for row, (record, digest) in enumerate(zip(records, hashes, strict=True)):
             of, data = known.get(record.id, ("", b""))
             if of == digest and len(data) == vectors[row].nbytes:
-                vectors[row] = np.frombuffer(data, "<f4")
+                vectors[row] = np.frombuffer(data, "<f4").reshape(3, -1)
             else:
                 missing.append(row)
         if missing:
-            vectors[missing] = self.encoder.encode([records[row].text for row in missing])
+            said = [(one.text, one.key, one.value) for one in (records[row] for row in missing)]
+            found = self.encoder.encode([text for texts in said for text in texts])
+            vectors[missing] = found.reshape(len(missing), 3, -1)
             fresh = [
                 (records[row].id, hashes[row], vectors[row].astype("<f4").tobytes())
                 for row in missing
@@ -191,6 +245,7 @@ class Table:
         self.records: list[MemoryRecord] = []
         self.dropped = 0  # rows out of use
         self._matrix: NDArray[np.float32] = np.zeros((64, dim), "f4")
+        self._parts: NDArray[np.float32] = np.zeros((64, 2, dim), "f4")
         self._until: NDArray[np.float64] = np.zeros(64)  # seconds since 1970; -inf: dropped
         self._first: NDArray[np.int32] = np.zeros(64, "i4")  # days since year 1; -1: of no day
         self._last: NDArray[np.int32] = np.zeros(64, "i4")
@@ -199,14 +254,13 @@ class Table:
         self._seen: dict[int, Seen] = {}  # row -> its words
         self._index: dict[str, set[int]] = {}  # word -> rows whose topic has it
 
-    def append(self, record: MemoryRecord, vector: Vector) -> None:
+    def append(self, record: MemoryRecord, vectors: Vector) -> None:
         row, when = len(self.records), record.when
         if row == len(self._matrix):
-            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
-            self._until = np.concatenate([self._until, np.zeros_like(self._until)])
-            self._first = np.concatenate([self._first, np.zeros_like(self._first)])
-            self._last = np.concatenate([self._last, np.zeros_like(self._last)])
-        self._matrix[row] = vector
+            self._matrix, self._parts = doubled(self._matrix), doubled(self._parts)
+            self._until = doubled(self._until)
+            self._first, self._last = doubled(self._first), doubled(self._last)
+        self._matrix[row], self._parts[row] = vectors[0], vectors[1:]
         self._until[row] = (
             datetime.fromisoformat(record.expires).timestamp() if record.expires else np.inf
         )
@@ -231,83 +285,41 @@ class Table:
     def _words(self, row: int) -> frozenset[str]:
         return self._topics[row].names | self._seen[row].words | self._seen[row].parts
 
-    def best(
-        self,
-        query: Vector,
-        days: list[When],
-        now: datetime,
-        k: int,
-        threshold: float | None,
-        asked: Ask,
-        found: Look | None,
-        without: Collection[str] = (),
-        anchor: float = 0.0,
-    ) -> list[Recalled]:
-        """The k best rows: by how well they match, or by cosine alone without a Look.
+    def nearest(self, query: Vector, now: datetime, k: int, threshold: float) -> list[Recalled]:
+        """The k rows of the highest cosine, of at least the threshold."""
+        cosines = self.cosines(query)
+        rows = nearest(cosines, self._holds([], now), k)
+        rows = [row for row in rows if cosines[row] >= threshold]
+        rows.sort(key=lambda row: (-cosines[row], self.records[row].id))
+        return [Recalled(self.records[row], float(cosines[row])) for row in rows[:k]]
 
-        At a threshold of cosine, also those that the message names. Only the LOOKED_AT nearest
-        rows and those with a word in common are compared, which bounds the time.
-        """
-        scores = self.scores(query)
-        if found is None:
-            rows = nearest(scores, self._holds(days, now), k)
-            rows.sort(key=lambda row: (-scores[row], self.records[row].id))
-            floor = anchor if threshold is None else threshold
-            best = [
-                Recalled(self.records[row], float(scores[row]))
-                for row in rows
-                if scores[row] >= floor
-            ]
-            return best[:k]
-        rows, numbers = self.measured(scores, days, now, asked, found, anchor, k)
-        place = numbers @ weights() if rows else np.zeros(0)
-        named, harms = numbers[:, NAMED] > 0, numbers[:, GUARDED] * numbers[:, NAMED] > 0
-        harms &= numbers[:, IN_VALUE] > 0
-        if threshold is None:
-            fits = (place >= cutoff()) | harms
-        else:
-            fits = (numbers[:, COSINE] + anchor >= threshold) | named
-        if asked.narrow:
-            fits &= numbers[:, EXCLUDED] == 0  # of someone else, or another thing
-        place = place + 100.0 * harms  # first what may harm
-        order = sorted(
-            np.flatnonzero(fits), key=lambda at: (-place[at], -self.records[rows[at]].id)
-        )
-        return [
-            Recalled(self.records[rows[at]], float(scores[rows[at]]), asked.asks)
-            for at in order
-            if self.records[rows[at]].key not in without
-        ][:k]
-
-    def scores(self, query: Vector) -> Vector:
+    def cosines(self, query: Vector) -> Vector:
         """Cosine of each row with the query [N]."""
         return self._matrix[: len(self.records)] @ query
 
-    def measured(
-        self,
-        scores: Vector,
-        days: list[When],
-        now: datetime,
-        asked: Ask,
-        found: Look,
-        anchor: float,
-        k: int = 0,
-    ) -> tuple[list[int], NDArray[np.float64]]:
-        """Rows that may come, oldest change first, and their measures [rows, F]."""
-        holds = self._holds(days, now)
-        near = self._near(asked, found, days, now.date()) & holds
-        rows = {*nearest(scores, holds, k), *nearest(scores, near, k)}
+    def measured(self, query: Vector, read: Turn, anchor: float, k: int = 0) -> Measured | None:
+        """Rows that may come, oldest change first: the nearest, and those with a word in common.
+
+        Only LOOKED_AT (or k) of each are compared, which bounds the time.
+        """
+        cosines, days, found = self.cosines(query), read.days, read.found
+        holds = self._holds(days, read.now)
+        near = self._near(read.asked, found, days, read.now.date()) & holds
+        rows = {*nearest(cosines, holds, k), *nearest(cosines, near, k)}
         ordered = sorted(rows, key=lambda row: (self.records[row].updated, self.records[row].id))
+        if not ordered:
+            return None
         meant = self._meant(days)
         last = max(len(ordered) - 1, 1)
         stale, follows = self._turned(ordered, found)
+        parts = self._parts[ordered] @ query  # [rows, 2]
         numbers = [
             measures(
                 found,
-                asked,
+                read.asked,
                 self._seen[row],
                 self._topics[row],
-                float(scores[row]) - anchor,
+                (float(cosines[row]) - anchor, float(parts[at, 0]), float(parts[at, 1])),
                 bool(days),
                 bool(days) and bool(meant[row]),
                 at / last,
@@ -316,7 +328,13 @@ class Table:
             )
             for at, row in enumerate(ordered)
         ]
-        return ordered, np.array(numbers).reshape(len(ordered), len(NAMES))
+        highest = float(cosines[ordered].max()) - anchor
+        return Measured(
+            [self.records[row] for row in ordered],
+            cosines[ordered],
+            np.array(numbers),
+            np.array(of_turn(found, read.asked, len(ordered), highest)),
+        )
 
     def _turned(self, ordered: list[int], found: Look) -> tuple[set[int], dict[int, float]]:
         """Rows that a newer one makes stale, and how well what those tell is covered."""
@@ -358,21 +376,11 @@ class Table:
         return found
 
 
-COSINE, NAMED, GUARDED, EXCLUDED, IN_VALUE = (
-    NAMES.index(name) for name in ("cosine", "named", "guarded", "excluded", "in_value")
-)
+HARMS = [NAMES.index(name) for name in ("guarded", "named", "in_value")]  # all of them at once
 
 
-@cache
-def weights() -> NDArray[np.float64]:
-    """What each of the measures NAMES counts [F]."""
-    said = table()["weights"]
-    return np.array([float(said[name]) for name in NAMES])
-
-
-def cutoff() -> float:
-    """The weighted sum from which a memory comes."""
-    return float(table()["weights"]["cutoff"])
+def doubled(array: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros_like(array)])
 
 
 def nearest(scores: Vector, rows: NDArray[np.bool_], k: int = 0) -> list[int]:
