@@ -21,7 +21,7 @@ SECTIONS = {
     "encoder": "Sentence encoder",
     "face": "Her face",
     "vision": "Seeing faces",
-    "training": "Training her face",
+    "training": "Training",
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 

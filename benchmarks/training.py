@@ -1,4 +1,5 @@
-"""Training: steps of FineTune-v1 and v3 against the same with the frozen layers' graph kept.
+"""Training: steps of FineTune-v1 and v3 against the same with the frozen layers' graph kept, and
+of the language model's adapter against trl (training_llm.py).
 
     python -m benchmarks.training [--batch 2] [--rounds 3] [--threads 2] [--cpu]
 
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import training_llm
 from benchmarks.report import Row
 from ohlora.models.cnn import GenderCNN
 from ohlora.models.discriminator import VARIANTS as DISCRIMINATORS
@@ -43,7 +45,7 @@ NOTE = (
     "graph kept, frozen layers get gradients that no optimiser uses, and fakes are not detached; "
     "with frozen weights, they are only marked as frozen. Of v3's seven property nets only three "
     "carry loss; ours are in no graph otherwise. The gradients of the trained layers are the same "
-    "in all (tests/training/test_gan_recipes.py, test_finetune_v3.py)."
+    "in all (tests/training/test_gan_recipes.py, test_finetune_v3.py). " + training_llm.NOTE
 )
 
 
@@ -162,6 +164,7 @@ def main() -> None:
         return
     clock = time.process_time if options.cpu else time.perf_counter
     rows = [row for recipe in RECIPES for row in measure(recipe, options, clock)]
+    rows += training_llm.measure(20, options.rounds, 32, clock)
     print(json.dumps([row.to_dict() for row in rows], indent=1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoTokenizer,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
@@ -20,7 +22,9 @@ from transformers import (
 from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import BadInput, CheckpointError
 from ohlora.llm import Sampling, load_engine, never
-from ohlora.llm.hf import HFEngine, draw
+from ohlora.llm.adapter import vocabulary_digest, write_made_with
+from ohlora.llm.hf import HFEngine, HFJobs, draw
+from ohlora.llm.jobs import JOBS
 
 # peft still asks transformers under a name that transformers is giving up.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -186,8 +190,6 @@ def test_a_folder_without_a_model_is_refused_in_one_sentence(polyglot, spec):
 
 
 def test_an_adapter_of_another_base_and_damaged_weights_are_refused(polyglot, chat, tmp_path):
-    import shutil
-
     base, adapter = polyglot
     with pytest.raises(CheckpointError, match="belong together"):
         HFEngine(chat, adapter)
@@ -202,3 +204,58 @@ def test_an_unknown_option_is_refused(polyglot):
     for option in ("stop=a,b", "speed=3", "stop"):
         with pytest.raises(BadInput, match="stop=1477"):
             load_engine(f"hf:{polyglot[0]};{option}")
+
+
+@pytest.fixture(scope="module")
+def job_adapters(polyglot, tmp_path_factory) -> dict[str, Path]:
+    """An adapter for each job on one base, each of numbers of its own."""
+    found = {}
+    tokenizer = AutoTokenizer.from_pretrained(polyglot[0])
+    for seed, job in enumerate(JOBS):
+        folder = tmp_path_factory.mktemp(job)
+        model = GPTNeoXForCausalLM.from_pretrained(polyglot[0])
+        tuned = get_peft_model(
+            model, LoraConfig(r=4, lora_alpha=64, target_modules=["query_key_value"])
+        )
+        torch.manual_seed(seed)
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter)
+        tuned.save_pretrained(folder)
+        write_made_with(folder, vocabulary_digest(tokenizer.get_vocab()), job)
+        found[job] = folder
+    return found
+
+
+def test_four_jobs_share_one_base_and_each_answers_as_its_own_adapter(polyglot, job_adapters):
+    base = polyglot[0]
+    alone = {job: HFJobs(base, {job: folder}).ask(job, "안녕") for job, folder in
+             job_adapters.items()}  # fmt: skip
+    together = HFJobs(base, job_adapters)
+    assert together.jobs == tuple(JOBS)
+    assert len(set(alone.values())) > 1
+    for job in [*JOBS, *reversed(JOBS)]:  # switched back and forth
+        assert together.ask(job, "안녕") == alone[job]
+
+
+def test_an_adapter_of_another_base_job_or_tokenizer_is_refused_before_it_answers(
+    polyglot, chat, job_adapters, tmp_path
+):
+    with pytest.raises(CheckpointError, match="does not fit.*trained on this base") as caught:
+        HFJobs(chat, {"answer": polyglot[1]})
+    assert "맞지 않아요" in caught.value.ko
+    with pytest.raises(CheckpointError, match="trained for the job 'memory', not 'summary'"):
+        HFJobs(polyglot[0], {"summary": job_adapters["memory"]})
+    other = Path(shutil.copytree(job_adapters["memory"], tmp_path / "other"))
+    write_made_with(other, "0123456789abcdef", "memory")
+    for load in (
+        lambda: HFJobs(polyglot[0], {"memory": other}),
+        lambda: HFEngine(polyglot[0], other),
+    ):
+        with pytest.raises(CheckpointError, match="trained with tokenizer 0123") as caught:
+            load()
+        assert "다른 토크나이저" in caught.value.ko
+    with pytest.raises(BadInput, match="no job 'poem'"):
+        HFJobs(polyglot[0], {"poem": job_adapters["memory"]})
+    with pytest.raises(BadInput, match="no adapter for 'summary' here"):
+        HFJobs(polyglot[0], {"memory": job_adapters["memory"]}).ask("summary", "안녕")

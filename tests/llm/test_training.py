@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import lzma
 import random
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
-from ohlora.errors import BadInput, ShapeError
-from ohlora.llm.adapter import merge, read_adapter
+from ohlora.errors import BadInput, CheckpointError, ShapeError, StoreError
+from ohlora.llm.adapter import check_made_with, merge, read_adapter
 from ohlora.training import llm
 from ohlora.training.banmal import to_banmal
 from ohlora.training.gemma3 import Gemma3
 from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_persona, reword, split
+from ohlora.training.llm_run import AdapterCheck
+from ohlora.training.llm_tokens import embedded_coder, encode
+from ohlora.training.loop import TrainingError
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_leading_tags_of_a_line_are_memories(tmp_path):
 
 def test_a_line_that_is_no_pair_names_file_and_line(tmp_path):
     (tmp_path / "m.jsonl").write_text('{"q": "응", "a": "응"}\n{"q": "응"}\n')
-    with pytest.raises(BadInput, match=r"m\.jsonl:2"):
+    with pytest.raises(BadInput, match=r"m\.jsonl:2 has no 'a'"):
         read_persona(tmp_path)
 
 
@@ -165,10 +169,10 @@ def test_rows_longer_than_the_window_are_refused(tiny):
 
 
 def test_only_answer_tokens_have_loss(tiny):
-    tokenizer = Tokenizer.from_file(str(tiny.tokenizer))
+    coder = embedded_coder(tiny.tokenizer)
     rows = [Row("안녕", "나로라"), Row("너는 나", "야")]
-    ids, wanted, targets = llm.encode(tokenizer, rows)
-    answers = [tokenizer.encode(row.answer_text()).ids + [llm.EOS] for row in rows]
+    ids, wanted, targets = encode(coder, rows)
+    answers = [coder.tokenizer.encode(row.answer_text()).ids + [coder.end] for row in rows]
     assert targets.tolist() == [token for answer in answers for token in answer]
     assert wanted.sum() == len(targets)
     flat = ids[wanted]  # each wanted place stands before its target
@@ -195,7 +199,6 @@ def config(tiny, tmp_path) -> llm.TrainConfig:
         alpha=4.0,
         warmup_steps=2,
         log_every=2,
-        check_every=3,
         save_every=2,
         threads=1,
     )
@@ -208,7 +211,7 @@ def weights(adapter: Path) -> dict[str, np.ndarray]:
 
 def test_a_killed_run_ends_like_an_unbroken_one(config, tmp_path, monkeypatch):
     whole = weights(llm.train(config, tmp_path / "whole"))
-    rows, killed = llm.Mix.rows, []
+    rows, killed = Mix.rows, []
 
     def kill(self: Mix, step: int) -> list[Row]:
         if step == 4 and not killed:
@@ -216,7 +219,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(config, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return rows(self, step)
 
-    monkeypatch.setattr(llm.Mix, "rows", kill)
+    monkeypatch.setattr(Mix, "rows", kill)
     with pytest.raises(KeyboardInterrupt):
         llm.train(config, tmp_path / "killed")
     resumed = weights(llm.train(config, tmp_path / "killed"))
@@ -225,14 +228,148 @@ def test_a_killed_run_ends_like_an_unbroken_one(config, tmp_path, monkeypatch):
         np.testing.assert_array_equal(matrix, resumed[name])
 
 
+def logged(run_dir: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
+
+
 def test_a_run_notes_its_losses_and_keeps_two_checkpoints(config, tmp_path):
+    llm.train(replace(config, total_steps=16), tmp_path / "run")
+    rows = logged(tmp_path / "run")
+    assert any("tokens_per_s" in row for row in rows)
+    assert sum("held_own" in row for row in rows) == 2  # 45 rows a pass over her lines, and the end
+    assert rows[-1]["saved_off"] < 0.01
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["step_000014", "step_000016"]
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_samples_and_a_card_tell_what_was_learned(config, tmp_path):
+    adapter = llm.train(config, tmp_path / "run")
+    sample = (tmp_path / "run" / "samples" / "000006.txt").read_text()
+    assert "(답변 시작)" in sample and "  want  로라" in sample and "  said  " in sample
+    card = (adapter / "README.md").read_text()
+    for piece in ("| job | answer |", "rank 2, alpha 4", "held_own", "saved, loaded, merged"):
+        assert piece in card
+
+
+def test_a_resumed_run_goes_on_with_the_rows_it_began_with(config, tmp_path):
+    whole = weights(llm.train(config, tmp_path / "whole"))
+    llm.train(replace(config, total_steps=6, save_every=6), tmp_path / "run")
+    lines = Path(config.lines) / "a.jsonl"
+    lines.write_text('{"q": "다른 말", "a": "딴말"}\n')
+    resumed = weights(llm.train(config, tmp_path / "run"))
+    for name, matrix in whole.items():
+        np.testing.assert_array_equal(matrix, resumed[name])
+    with pytest.raises(CheckpointError, match="holds a run with rank 2"):
+        llm.train(replace(config, rank=4), tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_and_leaves_the_good_checkpoint(
+    config, tmp_path, monkeypatch
+):
+    step = llm.AdapterRecipe.step
+
+    def broken(self, batch, run):
+        if run.step == 4:
+            with torch.no_grad():
+                self.net.layers[0].q_proj.lora_B[0, 0] = float("nan")
+        return step(self, batch, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(llm.AdapterRecipe, "step", broken)
+        with pytest.raises(TrainingError, match="not a number at step 5") as caught:
+            llm.train(config, tmp_path / "run")
+    assert "5번째 스텝" in caught.value.ko
+    whole = weights(llm.train(config, tmp_path / "whole"))
+    resumed = weights(llm.train(config, tmp_path / "run"))
+    for name, matrix in whole.items():
+        np.testing.assert_array_equal(matrix, resumed[name])
+
+
+def test_weights_that_are_no_numbers_are_never_saved(config, tmp_path, monkeypatch):
+    real = llm.schedule
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            llm, "schedule", lambda at, *rest: float("nan") if at == 3 else real(at, *rest)
+        )
+        with pytest.raises(TrainingError, match="not a number at step 4"):
+            llm.train(config, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_000002"]
     llm.train(config, tmp_path / "run")
-    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["total_steps"] == 6
-    assert any("tokens_per_s" in row for row in rows) and any("held_persona" in row for row in rows)
-    kept = sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix == ".pt")
-    assert kept == ["step_000004.pt", "step_000006.pt"]
-    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(config, tmp_path, monkeypatch):
+    real = torch.save
+
+    def full(state, file):
+        if state["step"] == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(state, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(StoreError, match="No space left on device.*goes on from the last"):
+            llm.train(config, tmp_path / "run")
+    kept = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert kept == ["step_000002"]
+    llm.train(config, tmp_path / "run")
+
+
+def test_a_saved_adapter_that_is_not_the_trained_one_is_refused(config, tmp_path, monkeypatch):
+    real = llm.export_adapter
+
+    def wrong(folder, net, settings, coder):
+        with torch.no_grad():
+            kept = net.layers[0].q_proj.lora_B.clone()
+            net.layers[0].q_proj.lora_B += 1.0
+            real(folder, net, settings, coder)
+            net.layers[0].q_proj.lora_B.copy_(kept)
+
+    monkeypatch.setattr(llm, "export_adapter", wrong)
+    with pytest.raises(AdapterCheck, match="differs from what was trained"):
+        llm.train(config, tmp_path / "run")
+
+
+def test_targets_choose_the_layers_and_an_unknown_one_is_named(config, tmp_path):
+    folder = llm.train(replace(config, targets="q_proj,v_proj"), tmp_path / "run")
+    assert {name.split(".")[-2] for name in read_adapter(folder).pairs} == {"q_proj", "v_proj"}
+    with pytest.raises(BadInput, match="no layer 'query_key_value'") as caught:
+        llm.train(replace(config, targets="query_key_value"), tmp_path / "other")
+    assert "층이 없어요" in caught.value.ko
+
+
+@pytest.mark.parametrize("job", ["memory", "expression", "summary"])
+def test_each_job_trains_an_adapter_that_knows_its_job_and_tokenizer(config, tiny, tmp_path, job):
+    few = tmp_path / "few.jsonl"
+    entries = [{"q": f"안녕 {'나' * n}", "a": "나야"} for n in range(1, 9)]
+    few.write_text("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+    folder = llm.train(replace(config, job=job, data=str(few), total_steps=2), tmp_path / "run")
+    assert f"| job | {job} |" in (folder / "README.md").read_text()
+    check_made_with(folder, embedded_coder(tiny.tokenizer).digest(), job)
+    with pytest.raises(CheckpointError, match="trained for the job"):
+        check_made_with(folder, embedded_coder(tiny.tokenizer).digest(), "answer")
+    with pytest.raises(CheckpointError, match="trained with tokenizer"):
+        check_made_with(folder, "0123456789abcdef", job)
+
+
+def test_a_run_of_before_is_taken_over(config, tmp_path):
+    """Checkpoints of the loop that training/llm.py had until 30 November 2026."""
+    whole = weights(llm.train(config, tmp_path / "whole"))
+    run = tmp_path / "run"
+    llm.train(replace(config, total_steps=4), run)
+    state = torch.load(run / "checkpoints" / "step_000004" / "state.pt", weights_only=True)
+    old = {
+        "step": 4,
+        "model": state["modules"]["adapter"],
+        "optimizer": state["optimizers"]["adapter"],
+        "rng": state["random"]["torch"],
+    }
+    shutil.rmtree(run)
+    run.mkdir()
+    torch.save(old, run / "step_000004.pt")
+    (run / "config.json").write_text("{}")
+    resumed = weights(llm.train(config, run))
+    assert whole.keys() == resumed.keys() and not (run / "step_000004.pt").exists()
 
 
 def test_the_exported_adapter_is_pefts_and_means_the_same_there_and_here(config, tiny, tmp_path):

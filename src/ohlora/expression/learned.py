@@ -51,10 +51,10 @@ def lines(name: str = "lines") -> list[tuple[str, str]]:
 
 
 class Learned:
-    def __init__(self, encode: Encode) -> None:
-        """Fit to the labelled lines. `encode` gives unit vectors [N, D]."""
+    def __init__(self, encode: Encode, said: Sequence[tuple[str, str]] | None = None) -> None:
+        """Fit to the labelled lines, or to `said`. `encode` gives unit vectors [N, D]."""
         self._encode = encode
-        said = lines()
+        said = said or lines()
         x = self._features([line for line, _ in said])
         names = list(FACES)
         y = np.eye(len(names))[[names.index(feeling) for _, feeling in said]]

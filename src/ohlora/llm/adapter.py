@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ohlora.checkpoints.load import load_state_dict
 from ohlora.errors import CheckpointError
+from ohlora.files import write_whole
 
 Array = NDArray[np.float32]
 
@@ -43,6 +44,50 @@ def adapter_digest(folder: Path) -> str:
         except OSError as error:
             raise _bad(folder, f"{name} cannot be read ({error.strerror})") from error
     return digest.hexdigest()
+
+
+MADE_WITH = "made_with.json"  # the tokenizer and the job an adapter was trained with
+
+
+def write_made_with(folder: Path, tokenizer: str, job: str) -> None:
+    """Keep beside an adapter what PEFT has no place for. Raises Unwritable."""
+    data = json.dumps({"tokenizer": tokenizer, "job": job}, indent=2) + "\n"
+    write_whole(folder / MADE_WITH, data.encode())
+
+
+def check_made_with(folder: Path, tokenizer: str, job: str | None = None) -> None:
+    """Raises CheckpointError when the adapter says that it needs another tokenizer or job.
+
+    tokenizer: vocabulary_digest of the one in use. Adapters of other makers say nothing.
+    """
+    try:
+        made = json.loads((folder / MADE_WITH).read_text(encoding="utf-8"))
+        wanted, trained_for = str(made["tokenizer"]), str(made["job"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _bad(folder, f"{MADE_WITH} cannot be read ({error!r})") from error
+    if wanted != tokenizer:
+        raise CheckpointError(
+            folder,
+            f"the adapter was trained with tokenizer {wanted}, and the one here is {tokenizer}: "
+            "use the tokenizer it was trained with, or train it again.",
+            f"이 어댑터는 다른 토크나이저({wanted})로 학습했어요(지금은 {tokenizer}). 그 "
+            "토크나이저를 쓰거나 다시 학습해 주세요.",
+        )
+    if job is not None and trained_for != job:
+        raise CheckpointError(
+            folder,
+            f"the adapter was trained for the job {trained_for!r}, not {job!r}: give the one for "
+            f"{job!r}.",
+            f"이 어댑터는 {trained_for!r} 일을 배웠어요. {job!r} 일을 배운 어댑터를 주세요.",
+        )
+
+
+def vocabulary_digest(vocabulary: Mapping[str, int]) -> str:
+    """Sixteen hex digits of which token has which id."""
+    text = json.dumps(sorted(vocabulary.items()), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def read_adapter(folder: Path) -> Adapter:

@@ -3,6 +3,8 @@
     hf:DIR                              e.g. a chat model; its chat template is used
     hf:polyglot-ko-1.3b+llm-adapter     v1's; source.py says what may stand here
 
+`HFJobs` holds one base with an adapter for each job of jobs.py and switches between them.
+
 The loop is our own, so it ends within a token of a stop and draws the same for the same seed.
 Needs the torch extra; torch is imported here and nowhere else on this path.
 """
@@ -12,14 +14,16 @@ from __future__ import annotations
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ohlora.dialogue.prompt import Prompt
-from ohlora.errors import CheckpointError, EngineError
-from ohlora.llm.decode import AnswerText
+from ohlora.errors import BadInput, CheckpointError, EngineError
+from ohlora.llm.adapter import check_made_with, vocabulary_digest
+from ohlora.llm.decode import AnswerText, StopText
 from ohlora.llm.engine import Finish, Progress, Sampling
+from ohlora.llm.jobs import JOBS
 from ohlora.llm.source import Source, read_source
 
 MOST_ANSWERS = 2  # at the same time
@@ -146,6 +150,87 @@ class HFEngine:
         return str(text)
 
 
+class HFJobs:
+    """One base in bfloat16 and an adapter for each job, switched for each question. Threads may
+    share it: one answers at a time."""
+
+    def __init__(self, base: Path, adapters: Mapping[str, Path], device: str | None = None) -> None:
+        """adapters: folder by job. Raises BadInput on an unknown job, CheckpointError on an adapter
+        of another base, tokenizer or job, EngineError without torch."""
+        torch = _import_torch()
+        for job in adapters:
+            if job not in JOBS:
+                raise BadInput(
+                    f"There is no job {job!r}: choose among {', '.join(JOBS)}.",
+                    f"{job!r} 일은 없어요. {', '.join(JOBS)} 가운데 골라 주세요.",
+                )
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._tokenizer, self._model = _load_jobs(base, adapters)
+        self._model = self._model.to(self.device).eval()
+        self._ends = _end_ids(self._model.get_base_model(), self._tokenizer)
+        self._lock = threading.Lock()
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        return tuple(self._model.peft_config)
+
+    def ask(self, job: str, text: str, memories: Sequence[str] = ()) -> str:
+        """What the job's adapter answers, greedily. Raises BadInput when it has none."""
+        import torch
+
+        if job not in self.jobs:
+            raise BadInput(
+                f"There is no adapter for {job!r} here: load one, or ask {', '.join(self.jobs)}.",
+                f"{job!r} 어댑터가 없어요. 불러오거나 {', '.join(self.jobs)}에 물어보세요.",
+            )
+        template = JOBS[job]
+        ids = self._tokenizer(_utf8(template.prompt(text, memories)))["input_ids"]
+        with self._lock, torch.inference_mode():
+            self._model.set_adapter(job)
+            step = torch.tensor([ids], device=self.device)
+            out = self._model.generate(
+                input_ids=step,
+                attention_mask=torch.ones_like(step),
+                max_new_tokens=template.longest,
+                do_sample=False,
+                stop_strings=[template.stop],
+                tokenizer=self._tokenizer,
+                eos_token_id=sorted(self._ends),
+                pad_token_id=min(self._ends),
+            )
+        told = self._tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)
+        answer = StopText([template.stop])
+        return (answer.feed(told) + answer.finish()).replace("\ufffd", "").strip()
+
+
+def _load_jobs(base: Path, adapters: Mapping[str, Path]) -> tuple[Any, Any]:
+    """The base's tokenizer, and the base with every adapter loaded under its job's name."""
+    tokenizer, plain = _load(Source(base), "cpu")
+    digest = vocabulary_digest(tokenizer.get_vocab())
+    from peft import PeftModel
+
+    model: Any = None
+    for job, folder in adapters.items():
+        check_made_with(folder, digest, job)
+        try:
+            with warnings.catch_warnings():  # peft still says what transformers now renames
+                warnings.simplefilter("ignore", FutureWarning)
+                warnings.filterwarnings("error", ".*missing adapter keys")
+                if model is None:
+                    model = PeftModel.from_pretrained(plain, str(folder), adapter_name=job)
+                else:
+                    model.load_adapter(str(folder), adapter_name=job)
+        except Exception as error:  # peft raises almost anything on a bad folder
+            raise CheckpointError(
+                folder,
+                f"the adapter does not fit {base.name} ({_first_line(error)}): take one that was "
+                "trained on this base.",
+                f"어댑터가 {base.name}에 맞지 않아요({_first_line(error)}). 이 바탕 모델로 학습한 "
+                "것을 써 주세요.",
+            ) from error
+    return tokenizer, model
+
+
 def draw(logits: Any, before: Sequence[int], sampling: Sampling, rng: Any) -> int:
     """One token id from logits [V], in the order penalty, temperature, top k, top p."""
     import torch
@@ -187,9 +272,12 @@ def _load(source: Source, device: str) -> tuple[Any, Any]:
             from peft import PeftModel
 
             where = adapter
+            check_made_with(adapter, vocabulary_digest(tokenizer.get_vocab()))
             with warnings.catch_warnings():  # peft still says what transformers now renames
                 warnings.simplefilter("ignore", FutureWarning)
                 model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except CheckpointError:
+        raise
     except Exception as error:  # transformers and peft raise almost anything on a bad folder
         raise CheckpointError(
             where,

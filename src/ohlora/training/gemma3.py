@@ -11,32 +11,39 @@ their rotary base. Padding stands on the right, where a causal model never looks
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ohlora.errors import ShapeError
+from ohlora.errors import BadInput, ShapeError
 from ohlora.llm.gguf_base import GemmaShape
-
-LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+from ohlora.training.llm_config import LINEARS
 
 
 class LoRALinear(nn.Module):
-    """y = W x + (alpha / rank) B A x, W frozen. B starts at zero: a new adapter does nothing."""
+    """y = W x + (alpha / rank) B A x, W frozen. B starts at zero: a new adapter does nothing.
+
+    rank 0: W alone.
+    """
 
     def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
         super().__init__()
         wide, narrow = weight.shape
         self.register_buffer("weight", weight, persistent=False)
+        self.rank = rank
+        if not rank:
+            return
         self.lora_A = nn.Parameter(torch.empty(rank, narrow))
         self.lora_B = nn.Parameter(torch.zeros(wide, rank))
         self.scale = alpha / rank
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.rank:
+            return F.linear(x, self.weight)
         low = F.linear(x, self.lora_A.to(x.dtype))
         return F.linear(x, self.weight) + F.linear(low, (self.scale * self.lora_B).to(x.dtype))
 
@@ -56,13 +63,21 @@ class Norm(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, weights: Mapping[str, Tensor], shape: GemmaShape, rank: int, alpha: float):
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        shape: GemmaShape,
+        rank: int,
+        alpha: float,
+        targets: Collection[str],
+    ) -> None:
         super().__init__()
         self.shape = shape
         for name, weight in weights.items():
             module, leaf = name.removesuffix(".weight").rpartition(".")[::2]
             if leaf in LINEARS:
-                self.add_module(leaf, LoRALinear(weight, rank, alpha))
+                own = rank if leaf in targets else 0
+                self.add_module(leaf, LoRALinear(weight, own, alpha))
             else:
                 self.add_module(leaf, Norm(weight, shape.norm_eps))
 
@@ -90,19 +105,29 @@ class Layer(nn.Module):
 
 
 class Gemma3(nn.Module):
-    """The base model with a fresh adapter in every linear layer."""
+    """The base model with a fresh adapter in every linear layer of `targets`."""
 
     def __init__(
         self,
         shape: GemmaShape,
         tensors: Mapping[str, np.ndarray],
-        rank: int,
-        alpha: float,
+        rank: int = 16,
+        alpha: float = 32.0,
         dtype: torch.dtype = torch.bfloat16,
         noise: float = 0.0,
+        targets: Collection[str] = LINEARS,
     ) -> None:
-        """noise: strength of NEFTune, https://arxiv.org/abs/2310.05914, while training."""
+        """noise: strength of NEFTune, https://arxiv.org/abs/2310.05914, while training.
+
+        Raises BadInput on a target that is no linear layer.
+        """
         super().__init__()
+        if wrong := [name for name in targets if name not in LINEARS]:
+            raise BadInput(
+                f"The base has no layer {wrong[0]!r} for the adapter: choose among "
+                f"{', '.join(LINEARS)}.",
+                f"바탕 모델에 {wrong[0]!r} 층이 없어요. {', '.join(LINEARS)} 가운데 골라 주세요.",
+            )
         self.shape, self.noise = shape, noise
         weights = {name: torch.from_numpy(array) for name, array in tensors.items()}
         embedding = weights["model.embed_tokens.weight"].to(dtype)
@@ -116,7 +141,7 @@ class Gemma3(nn.Module):
                 for name, weight in weights.items()
                 if name.startswith(prefix)
             }
-            self.layers.append(Layer(own, shape, rank, alpha))
+            self.layers.append(Layer(own, shape, rank, alpha, targets))
 
     def forward(self, tokens: Tensor, wanted: Tensor) -> Tensor:
         """tokens [B, T], wanted [B, T] bool -> logits [N, V] at the N wanted places, row by row."""
@@ -145,7 +170,7 @@ class Gemma3(nn.Module):
         state = {}
         for number, layer in enumerate(self.layers):
             for name, module in layer.named_children():
-                if isinstance(module, LoRALinear):
+                if isinstance(module, LoRALinear) and module.rank:
                     part = "mlp" if name in ("gate_proj", "up_proj", "down_proj") else "self_attn"
                     path = f"base_model.model.model.layers.{number}.{part}.{name}"
                     state[f"{path}.lora_A.weight"] = module.lora_A.detach()

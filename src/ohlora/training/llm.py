@@ -1,10 +1,16 @@
-"""Train her adapter: LoRA on Gemma 3 270M, answers only, resumable.
+"""Train an adapter on the embedded base, Gemma 3 270M with a pruned vocabulary; answers only.
 
-    python -m ohlora.training.llm RUN_DIR --chatbot-data ChatbotData.csv.xz
+    ohlora train llm RUN_DIR --chatbot-data ChatbotData.csv.xz
+    python -m ohlora.training.llm RUN_DIR --chatbot-data ChatbotData.csv.xz     the same
 
-The run folder holds config.json, log.jsonl (one row per logged step), step_NNNNNN.pt (the newest
-two checkpoints) and adapter/ (PEFT layout, float16, rewritten with every checkpoint). Called again
-with the same folder the run goes on where it stopped.
+A recipe of loop.py, on gemma3.py; other bases are trained by llm_trl.py, with the same rows,
+tokens, held-out loss, samples, check and card. Beside what run_folder.py lists, the folder holds
+
+    rows.jsonl              what is trained on and held out: a resumed run goes on with these rows,
+                            whatever became of the lines meanwhile
+    samples/000500.txt      answers to held-out questions, after every pass over her lines
+    adapter/                PEFT layout, float16; rewritten with every checkpoint; README.md says
+                            how it was made
 """
 
 from __future__ import annotations
@@ -12,193 +18,217 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from ohlora.files import beside
-from ohlora.llm.gguf_base import load_parts, read_base, to_sentencepiece
+from ohlora.files import beside, write_whole
+from ohlora.llm.adapter import merge, read_adapter, write_made_with
+from ohlora.llm.gguf_base import Base, load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded
-from ohlora.training.gemma3 import LINEARS, Gemma3
-from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_persona, split
+from ohlora.training.gemma3 import Gemma3
+from ohlora.training.llm_config import FREE, TrainConfig
+from ohlora.training.llm_rows import Rows, keep_rows, rows_for, steps_of
+from ohlora.training.llm_run import (
+    SHOWN_ROWS,
+    Logits,
+    Told,
+    answers,
+    check_saved,
+    held_loss,
+    make_optimizer,
+    schedule,
+    some,
+    write_card,
+    write_samples,
+)
+from ohlora.training.llm_tokens import Coder, embedded_coder, encode
+from ohlora.training.loop import LoopConfig, Run, diverged, random_state
+from ohlora.training.loop import train as train_in_loop
 
-log = logging.getLogger(__name__)
-
-PAD, EOS, BOS = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    chatbot_data: str  # path of ChatbotData.csv.xz
-    lines: str  # folder of her written lines
-    tokenizer: str  # the pruned tokenizer.json
-    total_steps: int = 1_000
-    batch_size: int = 32  # rows per step
-    own_share: float = 0.62  # of the rows that are her lines; the rest is Chatbot_data
-    facts_times: int = 2  # how often an epoch sees each line about who she is
-    rank: int = 16
-    alpha: float = 32.0
-    noise: float = 2.0  # NEFTune; 0 for none
-    lr: float = 4e-4
-    warmup_steps: int = 50
-    weight_decay: float = 0.01
-    clip: float = 1.0  # gradient norm
-    log_every: int = 10  # steps
-    check_every: int = 150  # steps between held-out losses
-    save_every: int = 150  # steps
-    threads: int = 2
-    device: str = "cpu"
-    seed: int = 7
+BASE = "google/gemma-3-270m"
 
 
 def train(config: TrainConfig, run_dir: Path) -> Path:
-    """Train; called again with the same run_dir, resumes. Returns the adapter's folder."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
-    torch.set_num_threads(config.threads)
+    """Train; called again with the same run_dir, goes on. Returns the adapter's folder.
+
+    Raises what loop.train raises, and AdapterCheck when the saved adapter is not the trained one.
+    """
+    rows = rows_for(config, run_dir)
+    coder = embedded_coder(Path(config.tokenizer), config.context)
+    data = Batches(coder, rows, config)
+    loop = LoopConfig(
+        steps=steps_of(config, data.mix), batch_size=config.batch_size,
+        log_every=config.log_every, save_every=config.save_every, keep=config.keep,
+        seed=config.seed, threads=config.threads, device=config.device,
+    )  # fmt: skip
     torch.manual_seed(config.seed)
-
-    tokenizer = Tokenizer.from_file(config.tokenizer)
-    persona, persona_held = split(read_persona(Path(config.lines), config.facts_times))
-    small_talk, small_talk_held = split(read_chatbot_data(Path(config.chatbot_data), config.seed))
-    mix = Mix(persona, small_talk, config.own_share, config.batch_size, config.seed)
-    held = {"persona": persona_held, "small_talk": small_talk_held}
-    model = load_model(tokenizer, config).to(config.device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
-    )
-    start = load_latest(run_dir, model, optimizer)
-    note(run_dir, step=start, persona=len(persona), small_talk=len(small_talk),
-         trained=sum(p.numel() for p in model.parameters()))  # fmt: skip
-
-    tokens, since = 0, time.monotonic()
-    for step in range(start, config.total_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * schedule(step, config)
-        ids, wanted, targets = encode(tokenizer, mix.rows(step))
-        loss = answer_loss(model, ids, wanted, targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-
-        done = step + 1
-        tokens += int((ids != PAD).sum())
-        if done % config.log_every == 0:
-            speed = tokens / (time.monotonic() - since)
-            note(run_dir, step=done, loss=round(loss.item(), 4), tokens_per_s=round(speed, 1))
-            tokens, since = 0, time.monotonic()
-        if done % config.check_every == 0 or done == config.total_steps:
-            losses = {name: held_loss(model, tokenizer, rows) for name, rows in held.items()}
-            note(run_dir, step=done, **{f"held_{name}": loss for name, loss in losses.items()})
-        if done % config.save_every == 0 or done == config.total_steps:
-            save(run_dir, done, model, optimizer)
-            export_adapter(run_dir / "adapter", model, config)
+    recipe = AdapterRecipe(config, coder, rows)
+    keep_rows(rows, run_dir)
+    take_over(run_dir)
+    train_in_loop(recipe, data, loop, run_dir)
     return run_dir / "adapter"
 
 
-def load_model(tokenizer: Tokenizer, config: TrainConfig) -> Gemma3:
-    """The dequantised base with the tokenizer's rows of the embedding, and a fresh adapter."""
-    order = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+@dataclass(frozen=True)
+class Batch:
+    ids: Tensor  # [B, T]
+    wanted: Tensor  # [B, T] bool
+    targets: Tensor  # [N]
+    tokens: int
+
+    def to(self, device: torch.device) -> Batch:
+        moved = (tensor.to(device) for tensor in (self.ids, self.wanted, self.targets))
+        return Batch(*moved, self.tokens)
+
+
+class Batches:
+    """The rows of a Mix as batches of tokens."""
+
+    def __init__(self, coder: Coder, rows: Rows, config: TrainConfig) -> None:
+        self.coder, self.mix, self.digest = coder, rows.mix(config), rows.digest()
+
+    def __len__(self) -> int:
+        return len(self.mix)
+
+    def batch(self, number: int, size: int, seed: int) -> Batch:
+        rows = replace(self.mix, batch_size=size, seed=seed).rows(number)
+        ids, wanted, targets = encode(self.coder, rows)
+        return Batch(ids, wanted, targets, int((ids != self.coder.pad).sum()))
+
+
+class AdapterRecipe:
+    """Cross-entropy of the answers' tokens; only the adapter is trained and kept."""
+
+    averaged: tuple[str, ...] = ()
+    exported: tuple[str, ...] = ()  # adapter/ is written here, not by the loop
+    schedulers: dict[str, Any] = {}
+
+    def __init__(self, config: TrainConfig, coder: Coder, rows: Rows) -> None:
+        self.settings, self.coder, self.rows = config, coder, rows
+        self.config = {k: v for k, v in asdict(config).items() if k not in FREE}
+        base = load_base(coder)
+        self.net = Gemma3(
+            base.shape, base.tensors, config.rank, config.alpha, noise=config.noise,
+            targets=config.targets.split(","),
+        )  # fmt: skip
+        self.modules = {"adapter": self.net}
+        self.optimizer = make_optimizer(self.net.parameters(), config)
+        self.optimizers = {"adapter": self.optimizer}
+        self.tokens, self.since = 0, time.monotonic()
+        self.losses: dict[str, float] = {}
+        self.told: Told = []
+        self.measured_at = -1  # step
+
+    def step(self, batch: Batch, run: Run) -> dict[str, float | Tensor]:
+        if not self.tokens:
+            self.since = time.monotonic()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * schedule(run.step, run.config.steps, self.settings)
+        loss = F.cross_entropy(self.net(batch.ids, batch.wanted), batch.targets)
+        run.backward(loss)
+        if run.closing:
+            norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip)
+            if not torch.isfinite(norm):
+                raise diverged(run.step + 1, "gradient")
+        run.update("adapter")
+        self.tokens += batch.tokens
+        speed = self.tokens / (time.monotonic() - self.since)
+        return {"loss": loss.detach(), "tokens_per_s": round(speed, 1)}
+
+    @contextmanager
+    def still(self) -> Iterator[Logits]:
+        """The network as it is asked, without noise."""
+        device = self.net.embedding.device
+        self.net.eval()
+        try:
+            yield lambda ids, wanted: self.net(ids.to(device), wanted.to(device))
+        finally:
+            self.net.train()
+
+    def epoch_end(self, run: Run) -> dict[str, float]:
+        """Held-out losses, and answers to held-out questions."""
+        held = self.rows.held
+        shown = some(held.get("own") or self.rows.own, SHOWN_ROWS)
+        with self.still() as logits:
+            losses = {
+                f"held_{name}": held_loss(logits, self.coder, rows) for name, rows in held.items()
+            }
+            self.told = list(zip(shown, answers(logits, self.coder, shown), strict=True))
+        write_samples(run.path, run.step, self.told)
+        self.losses, self.measured_at = losses, run.step
+        return losses
+
+    def samples(self, run: Run) -> None:
+        return None
+
+    def saved(self, run: Run) -> None:
+        export_adapter(run.path / "adapter", self.net, self.settings, self.coder)
+
+    def finish(self, run: Run) -> dict[str, float]:
+        """Held-out loss, the check of what was saved, and the card."""
+        if self.measured_at != run.step:
+            self.epoch_end(run)
+        folder, rows = run.path / "adapter", self.rows.held.get("own") or self.rows.own
+        off = check_saved(*self.both(folder), self.coder, rows)
+        write_card(folder, self.about(run, off), self.told)
+        return {**self.losses, "saved_off": off}
+
+    def both(self, folder: Path) -> tuple[Logits, Logits]:
+        """The trained network, and the base with the saved adapter folded in, in float32."""
+        base, config = load_base(self.coder), self.settings
+        trained = Gemma3(
+            base.shape, base.tensors, config.rank, config.alpha, torch.float32,
+            targets=config.targets.split(","),
+        )  # fmt: skip
+        trained.load_state_dict(self.net.state_dict())
+        folded = merge(base.tensors, read_adapter(folder))
+        merged = Gemma3(base.shape, folded, dtype=torch.float32, targets=())
+        return trained.eval(), merged.eval()
+
+    def about(self, run: Run, off: float) -> dict[str, object]:
+        config, (own, small_talk) = self.settings, self.rows.trained
+        return {
+            "base": f"{BASE}, {len(self.coder.tokenizer.get_vocab()):,} tokens of its vocabulary "
+            f"(tokenizer {self.coder.digest()}); Gemma Terms of Use",
+            "job": config.job,
+            "LoRA": f"rank {config.rank}, alpha {config.alpha:g}, {config.targets}",
+            "rows": f"{len(own)} of its own, {len(small_talk)} small talk "
+            f"({config.own_share:.0%} of a batch its own)",
+            "training": f"{run.step} steps of {config.batch_size} rows, peak learning rate "
+            f"{config.lr:g}, NEFTune {config.noise:g}, seed {config.seed}",
+            **{f"{name} (nats a token)": value for name, value in self.losses.items()},
+            "saved, loaded, merged": f"differs by {off:.2g} of the logits' deviation",
+        }
+
+    def extra_state(self) -> dict[str, Any]:
+        return {}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def load_base(coder: Coder) -> Base:
+    """The dequantised base with the coder's rows of the embedding, float32."""
+    order = sorted(coder.tokenizer.get_vocab().items(), key=lambda item: item[1])
     keep = [to_sentencepiece(token) for token, _ in order]
-    base = read_base(load_parts(lambda what, part: None), keep)
-    return Gemma3(base.shape, base.tensors, config.rank, config.alpha, noise=config.noise)
+    return read_base(load_parts(lambda what, part: None), keep)
 
 
-def encode(tokenizer: Tokenizer, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows -> ids [B, T], wanted [B, T] (where an answer token comes next), targets [N]."""
-    prompts = tokenizer.encode_batch([row.prompt_text() for row in rows])
-    answers = tokenizer.encode_batch([row.answer_text() for row in rows])
-    starts = [1 + len(prompt.ids) for prompt in prompts]
-    lines = [
-        [BOS, *prompt.ids, *answer.ids, EOS]
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
-    T = max(len(line) for line in lines) - 1
-    ids = torch.full((len(lines), T), PAD)
-    wanted = torch.zeros((len(lines), T), dtype=torch.bool)
-    targets = []
-    for at, (line, start) in enumerate(zip(lines, starts, strict=True)):
-        ids[at, : len(line) - 1] = torch.tensor(line[:-1])
-        wanted[at, start - 1 : len(line) - 1] = True
-        targets += line[start:]
-    return ids, wanted, torch.tensor(targets)
-
-
-def answer_loss(model: Gemma3, ids: Tensor, wanted: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of the answers' tokens, in nats."""
-    device = model.embedding.device
-    logits = model(ids.to(device), wanted.to(device))
-    return F.cross_entropy(logits, targets.to(device))
-
-
-@torch.no_grad()
-def held_loss(model: Gemma3, tokenizer: Tokenizer, rows: Sequence[Row], limit: int = 160) -> float:
-    """Loss per answer token over at most `limit` held-out rows, from all of them evenly."""
-    model.eval()
-    rows = [rows[at * len(rows) // limit] for at in range(limit)] if len(rows) > limit else rows
-    rows = sorted(rows, key=lambda row: len(row.user) + len(row.answer))
-    total, count = 0.0, 0
-    for start in range(0, len(rows), 32):
-        ids, wanted, targets = encode(tokenizer, rows[start : start + 32])
-        total += answer_loss(model, ids, wanted, targets).item() * len(targets)
-        count += len(targets)
-    model.train()
-    return round(total / max(count, 1), 4)
-
-
-def schedule(step: int, config: TrainConfig) -> float:
-    """Learning rate over its peak: linear up, cosine down to 2 %."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    part = (step - config.warmup_steps) / max(1, config.total_steps - config.warmup_steps)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
-
-
-def save(run_dir: Path, step: int, model: Gemma3, optimizer: torch.optim.Optimizer) -> None:
-    state = {
-        "step": step,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "rng": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        state["cuda_rng"] = torch.cuda.get_rng_state_all()
-    path = run_dir / f"step_{step:06d}.pt"
-    with beside(path) as part:
-        torch.save(state, part)
-    for old in sorted(run_dir.glob("step_*.pt"))[:-2]:
-        old.unlink()
-
-
-def load_latest(run_dir: Path, model: Gemma3, optimizer: torch.optim.Optimizer) -> int:
-    """Restore the newest checkpoint; 0 when there is none."""
-    checkpoints = sorted(run_dir.glob("step_*.pt"))
-    if not checkpoints:
-        return 0
-    state = torch.load(checkpoints[-1], weights_only=True, map_location=model.embedding.device)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["rng"].cpu())
-    if "cuda_rng" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
-    return int(state["step"])
-
-
-def export_adapter(folder: Path, model: Gemma3, config: TrainConfig) -> None:
-    """Write the adapter as PEFT reads it, in float16, without embeddings."""
-    folder.mkdir(exist_ok=True)
-    state = {name: t.half().cpu().contiguous() for name, t in model.adapter_state().items()}
+def export_adapter(folder: Path, net: Gemma3, config: TrainConfig, coder: Coder) -> None:
+    """Write the adapter as PEFT reads it, in float16, without embeddings. Raises Unwritable."""
+    state = {name: t.half().cpu().contiguous() for name, t in net.adapter_state().items()}
     settings = {
-        "base_model_name_or_path": "google/gemma-3-270m",
+        "base_model_name_or_path": BASE,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
@@ -206,36 +236,49 @@ def export_adapter(folder: Path, model: Gemma3, config: TrainConfig) -> None:
         "lora_dropout": 0.0,
         "peft_type": "LORA",
         "r": config.rank,
-        "target_modules": sorted(LINEARS),
+        "target_modules": sorted(config.targets.split(",")),
         "task_type": "CAUSAL_LM",
     }
-    (folder / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    with beside(folder / "adapter_model.safetensors") as part:
-        save_file(state, part, metadata={"format": "pt"})
-        part.chmod(0o644)  # safetensors makes it readable to its owner only
+    write_whole(folder / "adapter_config.json", (json.dumps(settings, indent=2) + "\n").encode())
+    write_made_with(folder, coder.digest(), config.job)
+    write_whole(folder / "adapter_model.safetensors", save(state, metadata={"format": "pt"}))
 
 
-def note(run_dir: Path, **row: float) -> None:
-    row = {"time": round(time.time(), 1), **row}
-    with (run_dir / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", row)
+def take_over(run_dir: Path) -> None:
+    """Make a run begun before 30 November 2026, step_NNNNNN.pt in the folder, one of loop.py's."""
+    old = sorted(run_dir.glob("step_*.pt"))
+    if not old or (run_dir / "checkpoints").exists():
+        return
+    before = torch.load(old[-1], weights_only=True, map_location="cpu")
+    state = {
+        "step": before["step"], "stopped": False, "extra": {},
+        "modules": {"adapter": before["model"]}, "averaged": {},
+        "optimizers": {"adapter": before["optimizer"]}, "schedulers": {},
+        "random": {**random_state(), "torch": before["rng"]},
+    }  # fmt: skip
+    with beside(run_dir / "checkpoints" / f"step_{before['step']:06d}" / "state.pt") as part:
+        torch.save(state, part)
+    os.replace(run_dir / "config.json", run_dir / "config.before.json")
+    for path in old:
+        path.unlink()
 
 
 def main() -> None:
-    defaults = TrainConfig("", "", "")
-    parser = argparse.ArgumentParser(description="Train her adapter on Gemma 3 270M.")
+    defaults = TrainConfig(
+        lines=str(embedded() / "personas" / "ohlora" / "lines"),
+        tokenizer=str(embedded() / "llm" / "tokenizer.json"),
+    )
+    parser = argparse.ArgumentParser(description="Train an adapter on the embedded base.")
     parser.add_argument("run_dir", type=Path)
-    parser.add_argument("--chatbot-data", required=True, help="ChatbotData.csv.xz")
-    parser.add_argument("--lines", default=str(embedded() / "personas" / "ohlora" / "lines"))
-    parser.add_argument("--tokenizer", default=str(embedded() / "llm" / "tokenizer.json"))
-    for name, value in asdict(defaults).items():
-        if value != "":
-            flags = [f"--{name.replace('_', '-')}"]
-            if name == "own_share":
-                flags.append("--persona-share")  # its name until 30 November 2026
-            parser.add_argument(*flags, type=type(value), default=value, help=f"default {value}")
+    for field in fields(TrainConfig):
+        value = getattr(defaults, field.name)
+        flags = [f"--{field.name.replace('_', '-')}"]
+        if field.name == "own_share":
+            flags.append("--persona-share")  # its name until 30 November 2026
+        parser.add_argument(*flags, type=type(value), default=value, help=f"default {value}")
+    parser.add_argument("--check-every", help=argparse.SUPPRESS)  # until 30 November 2026
     options = vars(parser.parse_args())
+    options.pop("check_every")
     run_dir = options.pop("run_dir")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     train(TrainConfig(**options), run_dir)

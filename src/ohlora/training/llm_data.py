@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import lzma
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ohlora.dialogue.prompt import STOP_MARK, Prompt
 from ohlora.errors import BadInput
+from ohlora.llm.jobs import JOBS
 from ohlora.training.banmal import to_banmal
 
 LOVE_SHARE = 0.15  # Chatbot_data labels 1 and 2, break-ups and love, against label 0
@@ -41,12 +43,14 @@ class Row:
     answer: str
     memories: tuple[str, ...] = ()
     split: str = "train"  # "test": never trained on
+    job: str = "answer"
+    where: str = field(default="", compare=False)  # "facts.jsonl:12", for messages
 
     def prompt_text(self) -> str:
-        return Prompt(self.user, self.memories).completion()
+        return JOBS[self.job].prompt(self.user, self.memories)
 
     def answer_text(self) -> str:
-        return f" {self.answer} {STOP_MARK}"
+        return JOBS[self.job].answer(self.answer)
 
 
 def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
@@ -54,37 +58,132 @@ def read_persona(folder: Path, facts_times: int = 1) -> list[Row]:
 
     Rows with "split": "test" are read too; `split` holds them out.
     facts_times: how often each line of facts.jsonl, who she is, is in the result.
+    Raises BadInput naming file and line.
     """
     rows: list[Row] = []
     for path in sorted(folder.glob("*.jsonl")):
         times = facts_times if path.stem == "facts" else 1
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-                part = str(entry.get("split", "train"))
-                rows += [_persona_row(entry["q"], entry["a"], part)] * times
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BadInput(
-                    f'{path}:{number}: want one JSON object with "q" and "a" ({error}).',
-                    f'{path}:{number}: "q"와 "a"가 있는 JSON 한 줄이어야 해요({error}).',
-                ) from error
+        rows += [row for row in read_pairs(path) for _ in range(times)]
     return rows
 
 
-def _persona_row(question: str, answer: str, part: str) -> Row:
-    memories = []
-    while match := _MEMORY.match(question):
-        memories.append(match.group(1))
-        question = question[match.end() :]
-    return Row(question.strip(), answer.strip(), tuple(memories), part)
+# The columns of a data set: what is asked, what is answered, which part the row belongs to.
+COLUMNS = (("q", "a", "split"), ("input_data", "output_data", "data_type"))  # ours, v1's
+HELD = ("test", "valid", "dev")
+
+
+def read_pairs(path: Path, job: str = "answer", exact: bool = False) -> list[Row]:
+    """Pairs of a .jsonl or .csv file (.xz too), under our columns or v1's.
+
+    exact: [key: value] in front of a question stays text, as v1 had it.
+    Raises BadInput: not UTF-8, broken quotes, a missing column, an empty question or answer.
+    """
+    rows: list[Row] = []
+    jsonl = ".jsonl" in path.suffixes
+    names = COLUMNS[0]
+    for where, entry in json_objects(path) if jsonl else csv_rows(path):
+        if not rows:
+            names = next((n for n in COLUMNS if n[0] in entry and n[1] in entry), COLUMNS[0])
+        question, answer = (cell(where, entry, name) for name in names[:2])
+        part = "test" if str(entry.get(names[2]) or "train") in HELD else "train"
+        memories = []
+        while not exact and (match := _MEMORY.match(question)):
+            memories.append(match.group(1))
+            question = question[match.end() :]
+        rows.append(Row(question.strip(), answer, tuple(memories), part, job, where))
+    return rows
+
+
+def cell(where: str, entry: Mapping[str, Any], name: str) -> str:
+    """The text under a name. Raises BadInput when there is none."""
+    if name not in entry:
+        raise BadInput(
+            f"{where} has no {name!r}: want {COLUMNS[0][0]!r} and {COLUMNS[0][1]!r}, or v1's "
+            f"{COLUMNS[1][0]!r} and {COLUMNS[1][1]!r}; found {', '.join(map(repr, entry))}.",
+            f"{where}에 {name!r} 열이 없어요. {COLUMNS[0][0]!r}와 {COLUMNS[0][1]!r}가 있어야 해요"
+            f"(찾은 열: {', '.join(map(repr, entry))}).",
+        )
+    value = entry[name]
+    if not isinstance(value, str) or not value.strip():
+        raise BadInput(
+            f"{where}: {name!r} has no text ({value!r}): write a question and an answer in "
+            "every line.",
+            f"{where}: {name!r}에 글이 없어요. 줄마다 질문과 답을 적어 주세요.",
+        )
+    return value.strip()
+
+
+def text_of(path: Path) -> str:
+    """A text file, .xz or plain. Raises BadInput when it is not UTF-8 or cannot be read."""
+    try:
+        data = path.read_bytes()
+        data = lzma.decompress(data) if path.suffix == ".xz" else data
+    except (OSError, lzma.LZMAError) as error:
+        raise BadInput(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): give a file "
+            "that is whole.",
+            f"{path} 파일을 읽을 수 없어요. 온전한 파일을 주세요.",
+        ) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        try:
+            data.decode("cp949")
+            guess, guess_ko = "it reads as cp949", "cp949로 저장된 것 같아요"
+        except UnicodeDecodeError:
+            guess, guess_ko = "it is no Korean encoding I know", "알 수 없는 인코딩이에요"
+        raise BadInput(
+            f"{path}:{line} is not UTF-8 ({guess}): save the file as UTF-8.",
+            f"{path}:{line} 줄이 UTF-8이 아니에요({guess_ko}). UTF-8로 저장해 주세요.",
+        ) from error
+
+
+def json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file:line", object) of a .jsonl file. Raises BadInput."""
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            entry = json.loads(line)
+            if not isinstance(entry, dict):
+                raise ValueError(f"found {type(entry).__name__}")
+        except ValueError as error:
+            raise BadInput(
+                f'{where}: want one JSON object with "q" and "a" ({error}): check its quotes.',
+                f'{where}: "q"와 "a"가 있는 JSON 한 줄이어야 해요({error}). 따옴표를 고쳐 주세요.',
+            ) from error
+        yield where, entry
+
+
+def csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file:line", row) of a .csv file with a header. Raises BadInput on broken quotes."""
+    reader = csv.DictReader(io.StringIO(text_of(path), newline=""), strict=True)
+    start = 1  # the header
+    while True:
+        try:
+            if reader.fieldnames:
+                start = reader.line_num + 1
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise BadInput(
+                f"{path}:{start}: the quotes are broken ({error}): close every quote, and write "
+                'a quote inside a cell twice ("").',
+                f"{path}:{start}: 따옴표가 맞지 않아요({error}). 따옴표를 닫고, 칸 안의 따옴표는 "
+                '두 번("") 적어 주세요.',
+            ) from error
+        yield f"{path}:{start}", row
 
 
 def read_chatbot_data(path: Path, seed: int) -> list[Row]:
     """Chatbot_data (csv.xz: Q, A, label) in 반말, without rows that speak of the bot itself."""
-    with lzma.open(path, "rt", encoding="utf-8-sig", newline="") as file:
-        raw = [(r["Q"].strip(), r["A"].strip(), r["label"].strip()) for r in csv.DictReader(file)]
+    raw = [
+        (cell(where, row, "Q"), cell(where, row, "A"), cell(where, row, "label"))
+        for where, row in csv_rows(path)
+    ]
     daily, love = [], []
     times: Counter[str] = Counter()
     for question, polite, label in raw:
@@ -167,26 +266,31 @@ def reword(row: Row, rng: random.Random) -> Row:
 class Mix:
     """Two streams of rows, shuffled anew each epoch, joined at a fixed share."""
 
-    persona: Sequence[Row]
+    own: Sequence[Row]
     small_talk: Sequence[Row]
     own_share: float  # of the rows; the rest is small talk
     batch_size: int
     seed: int
     window: int = 16  # batches sorted by length together
+    rewords: bool = True  # questions are typed in other ways as they are drawn
+
+    def __len__(self) -> int:
+        """Rows until each line of hers was seen once."""
+        return round(len(self.own) / self.own_share) if self.small_talk else len(self.own)
 
     def rows(self, step: int) -> list[Row]:
         """The rows of one step, all of about the same length."""
         number, place = divmod(step, self.window)
         per_window = self.window * self.batch_size
-        from_persona = round(per_window * self.own_share)
-        if not self.small_talk:
-            from_persona = per_window
+        from_own = round(per_window * self.own_share) if self.small_talk else per_window
         rng = random.Random(f"{self.seed}:{number}")
-        chosen = self._stream("persona", self.persona, number * from_persona, from_persona)
-        rest = per_window - from_persona
+        chosen = self._stream("persona", self.own, number * from_own, from_own)
+        rest = per_window - from_own
         chosen += self._stream("small talk", self.small_talk, number * rest, rest)
-        chosen = [reword(row, rng) for row in chosen]
-        chosen.sort(key=lambda row: len(row.prompt_text()) + len(row.answer))
+        if self.rewords:
+            chosen = [reword(row, rng) for row in chosen]
+        if self.window > 1:
+            chosen.sort(key=lambda row: len(row.prompt_text()) + len(row.answer))
         order = list(range(self.window))
         rng.shuffle(order)
         start = order[place] * self.batch_size

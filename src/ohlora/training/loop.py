@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,8 +80,9 @@ class LoopConfig:
 
 class Recipe(Protocol):
     """What is trained, and how. Optional attributes: `frozen` (dict of networks only moved to the
-    device), `config` (a dataclass; a run with another one is refused), `finish(run)` (called when
-    training is done)."""
+    device), `config` (a dataclass or dict; a run with another one is refused), `saved(run)` (called
+    after a checkpoint), `finish(run)` (called when training is done; what it returns is logged),
+    `exported` (names of the modules that are written at the end, by default all)."""
 
     modules: dict[str, nn.Module]  # saved and restored; those of `frozen` are not
     optimizers: dict[str, Optimizer]
@@ -260,7 +261,7 @@ def train(recipe: Recipe, data: Data, config: LoopConfig, run_dir: Path) -> Path
     if config.threads:
         torch.set_num_threads(config.threads)
     run = Run(recipe, data, config, run_dir)
-    folder = RunFolder(run_dir, config, recipe, data, writes=run.main)
+    folder = RunFolder(run_dir, described(recipe, data, config), config.keep, writes=run.main)
     seed_all(config.seed + run.rank)
     if (state := folder.load_latest(run.device)) is not None:
         folder.restore(run, state)
@@ -289,12 +290,28 @@ def train(recipe: Recipe, data: Data, config: LoopConfig, run_dir: Path) -> Path
             if config.sample_every and run.step % config.sample_every == 0:
                 folder.picture(run.step, draw_samples(recipe, run))
             if saves:
+                check_finite(run.step, *recipe.modules.values())
                 folder.save(run.step, run.state)
+                if saved := getattr(recipe, "saved", None):
+                    saved(run)
     if finish := getattr(recipe, "finish", None):
-        finish(run)
-    folder.export(recipe.modules, run.averaged)
+        if row := numbers(finish(run) or {}):
+            folder.note(run.step, **row)
+    exported = getattr(recipe, "exported", tuple(recipe.modules))
+    folder.export({name: recipe.modules[name] for name in exported}, run.averaged)
     run.accelerator.wait_for_everyone()
     return run_dir
+
+
+def described(recipe: Recipe, data: Data, config: LoopConfig) -> dict[str, Any]:
+    """What is trained, as RunFolder wants it."""
+    settings = getattr(recipe, "config", None)
+    return {
+        "recipe": type(recipe).__name__,
+        "loop": asdict(config),
+        "settings": asdict(settings) if is_dataclass(settings) else settings,
+        "data": getattr(data, "digest", None),
+    }
 
 
 def one_step(recipe: Recipe, data: Data, run: Run) -> Logged:
@@ -360,6 +377,14 @@ def diverged(step: int, what: str) -> TrainingError:
         f"{step}번째 스텝에서 손실이 숫자가 아니에요{found}. 마지막 체크포인트는 그대로이니 "
         "학습률을 낮춰 이어서 학습해 주세요.",
     )
+
+
+def check_finite(step: int, *modules: nn.Module) -> None:
+    """Raises TrainingError when a trained weight is not a number: nothing may be saved then."""
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+                raise diverged(step, name)
 
 
 def draw_samples(recipe: Recipe, run: Run) -> NDArray[np.uint8] | None:

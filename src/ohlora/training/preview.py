@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
-
 from ohlora.errors import BadInput
 from ohlora.training.llm_data import Row
+from ohlora.training.llm_tokens import Coder, encode
 
 BEFORE, AFTER = "⟦", "⟧"  # around the tokens that carry loss
 
@@ -20,24 +19,22 @@ class Preview:
     tokens: int
 
 
-def preview(tokenizer: Tokenizer, rows: Sequence[Row]) -> list[Preview]:
+def preview(coder: Coder, rows: Sequence[Row]) -> list[Preview]:
     """Rows as the training sees them: from the same function that makes its batches.
 
     Raises BadInput when a row has no token that carries loss.
     """
-    from ohlora.training.llm import encode
-
     found = []
     for row in rows:
-        ids, wanted, targets = encode(tokenizer, [row])
-        line = [*ids[0].tolist(), int(targets[-1])]
+        ids, wanted, targets = encode(coder, [row])
+        line = [*ids[0].tolist(), *targets[-1:].tolist()]
         trained = [False, *wanted[0].tolist()]  # the token after a wanted place has the loss
         text, inside = "", False
         for token, carries in zip(line, trained, strict=True):
             if carries != inside:
                 text += BEFORE if carries else AFTER
                 inside = carries
-            text += shown(tokenizer, token)
+            text += shown(coder, token)
         found.append(Preview(text + AFTER * inside, sum(trained), len(line)))
         if not any(trained) or not row.answer:
             raise BadInput(
@@ -47,6 +44,12 @@ def preview(tokenizer: Tokenizer, rows: Sequence[Row]) -> list[Preview]:
     return found
 
 
-def shown(tokenizer: Tokenizer, token: int) -> str:
-    piece = tokenizer.id_to_token(token)
-    return f"<{token}>" if piece is None else piece.replace("\u2581", " ").replace("\n", "⏎")
+def shown(coder: Coder, token: int) -> str:
+    """A token's own letters; of a byte-level vocabulary its text, ids where it is no character."""
+    piece = coder.tokenizer.id_to_token(token)
+    if piece is None:
+        return f"<{token}>"
+    if coder.byte_level and not piece.startswith("<"):
+        piece = coder.text([token])
+        piece = f"<{token}>" if "\ufffd" in piece else piece
+    return piece.replace("\u2581", " ").replace("\n", "⏎")

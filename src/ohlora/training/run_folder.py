@@ -19,9 +19,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ from ohlora.face.pixels import encode
 from ohlora.files import write_whole
 
 if TYPE_CHECKING:
-    from ohlora.training.loop import Data, LoopConfig, Recipe, Run
+    from ohlora.training.loop import Run
 
 log = logging.getLogger(__name__)
 # What a resumed run may change: it does not alter what a step computes.
@@ -49,17 +48,14 @@ class RunFolder:
     """Raises StoreError whenever the disk takes no more; what was there stays."""
 
     def __init__(
-        self, path: Path, config: LoopConfig, recipe: Recipe, data: Data, *, writes: bool = True
+        self, path: Path, wanted: dict[str, Any], keep: int = 2, *, writes: bool = True
     ) -> None:
-        """Raises CheckpointError when the folder belongs to another configuration."""
-        self.path, self.keep, self.writes = path, config.keep, writes
+        """wanted: {"recipe", "loop", "settings", "data"}, plain data that tell what is trained.
+
+        Raises CheckpointError when the folder belongs to another configuration.
+        """
+        self.path, self.keep, self.writes = path, keep, writes
         self.board: Any = None
-        wanted = {
-            "recipe": type(recipe).__name__,
-            "loop": asdict(config),
-            "settings": plain(getattr(recipe, "config", None)),
-            "data": getattr(data, "digest", None),
-        }
         self.claim(json.loads(json.dumps(wanted)))
 
     def claim(self, wanted: dict[str, Any]) -> None:
@@ -150,15 +146,22 @@ class RunFolder:
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         if not self.writes:
             return
+        with self.new_checkpoint(step) as part:
+            with (part / "state.pt").open("wb") as file:
+                torch.save(state(), file)
+
+    @contextmanager
+    def new_checkpoint(self, step: int) -> Iterator[Path]:
+        """An empty folder that becomes checkpoints/step_NNNNNN when it is whole."""
         target = self.path / "checkpoints" / f"step_{step:06d}"
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         with self.writing():
             try:
                 part.mkdir()
-                with (part / "state.pt").open("wb") as file:
-                    torch.save(state(), file)
-                    file.flush()
-                    os.fsync(file.fileno())
+                yield part
+                for path in part.iterdir():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(part, target)
             finally:
@@ -215,11 +218,6 @@ def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
             if not free and old.get(name) != new.get(name):
                 wrong.append(f"{name} {old.get(name)}")
     return wrong
-
-
-def plain(config: object) -> Any:
-    """A dataclass as JSON-like data."""
-    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
 
 
 def parsed(line: str) -> dict[str, Any]:
