@@ -40,10 +40,13 @@ def apply(
     memories = store.memories.at(now)
     done: list[tuple[Action, MemoryRecord]] = []
     with store.db.write():
+        moved: dict[str, str] = {}  # what was forgotten of a plan that moves: its name, its text
         for finding in findings:
             if isinstance(finding, Forget):
                 gone = list(_forget(memories, finding, now))
                 done += gone
+                if finding.key == "일정" and finding.value and len(gone) == 1:
+                    moved[finding.value] = gone[0][1].value
                 if gone or finding.instead is None:
                     continue
                 finding = finding.instead
@@ -52,7 +55,7 @@ def apply(
                 continue
             record, action = memories.remember(
                 finding.key,
-                finding.value,
+                moved.get(finding.value, finding.value),
                 subject=finding.subject,
                 merge=finding.merge,
                 source_message_id=source_message_id,

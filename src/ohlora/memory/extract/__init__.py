@@ -50,8 +50,8 @@ from ohlora.memory.extract.table import table
 from ohlora.memory.extract.tastes import NAMELESS, pet_name
 from ohlora.memory.extract.topics import kept_topics, refuses
 from ohlora.memory.extract.traits import traits, value_of
-from ohlora.memory.extract.whole import folded, untold
-from ohlora.memory.extract.words import ANIMALS, PEOPLE
+from ohlora.memory.extract.whole import asking, folded, untold
+from ohlora.memory.extract.words import ANIMALS, OPENERS, PEOPLE
 
 __all__ = ["Amend", "Fact", "Forget", "Finding", "extract"]
 
@@ -75,6 +75,7 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
     turned = ""  # "가수 바뀌었어": what the next statement tells anew
     previous: Clause | None = None
     noted: list[Fact] = []
+    asks, left_out = asking(message), False
     for clause in told:
         if clause.supposes:
             if not REACTS.search(clause.around):
@@ -104,7 +105,7 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
             found.append(Fact(topic, value))
         if not found:
             found += corrected(clause)
-        if not turned and (not found or refuses(clause)):
+        if not turned and not asks and (not found or refuses(clause)):
             found += kept_topics(clause, today, alone)
         found = _named(clause, findings) or found
         if not found and not turned:
@@ -112,6 +113,7 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
                 noted += notes(clause, today)
             elif not noted:
                 found += _added(clause, previous, findings)
+            left_out = left_out or not (found or noted or asks or clause.words[0] in OPENERS)
         previous = clause
         for finding in found:
             findings.pop(finding, None)
@@ -120,7 +122,10 @@ def extract(message: str, now: datetime, before: str = "") -> list[Finding]:
         key = "못 먹는 음식" if verb == "먹으" else "못 마시는 음료"
         findings[Fact(key, re.sub(r"(?<=\S)[을를만]$", "", what), merge=True)] = None
     findings |= dict.fromkeys(folded(noted, message, today))
-    if not any(isinstance(one, Forget | Amend) or one.key != "상태" for one in findings):
+    changes = any(isinstance(one, Forget | Amend) for one in findings)
+    if not changes and (
+        left_out or all(one.key == "상태" for one in findings if isinstance(one, Fact))
+    ):
         findings |= dict.fromkeys(untold(message, today))
     return [finding for finding in findings if finding not in context]
 

@@ -18,7 +18,7 @@ from datetime import date
 
 from ohlora.memory.dates import Mention, mentions, spoken
 from ohlora.memory.extract.clauses import Clause, Fact, reported
-from ohlora.memory.extract.korean import COPULA, FINAL_L, FINAL_N, FINAL_SS, final
+from ohlora.memory.extract.korean import COPULA, FINAL_L, FINAL_N, FINAL_SS, OWN_I, final
 from ohlora.memory.extract.plain import dated_year, listed
 from ohlora.memory.extract.words import (
     CALLED,
@@ -91,6 +91,18 @@ USUAL = re.compile(
 GIVEN = re.compile(r"(?:받|들|진단|나오|나왔)\S*$")
 
 
+WEEKDAY = r"[월화수목금토일](?:요일|욜)"
+WEEKLY = re.compile(
+    rf"{WEEKDAY}에?만|{WEEKDAY}\S*\s(?:\S+\s)?{WEEKDAY}"
+    rf"|(?<!번 주 )(?<!음 주 )(?<!오는 ){WEEKDAY}[은는]\s"
+)
+
+
+def habitual(text: str) -> bool:
+    """Every week or day: 매주 토요일에, 화요일이랑 금요일에, 수요일에만; no one day is meant."""
+    return USUAL.search(text) is not None or WEEKLY.search(text) is not None
+
+
 def notes(clause: Clause, today: date) -> Iterator[Fact]:
     """The statement itself, under its topic, when it is one of the user's life."""
     text = " ".join(word for word in clause.words if word not in FILLERS) or clause.text
@@ -99,7 +111,7 @@ def notes(clause: Clause, today: date) -> Iterator[Fact]:
     if not _worth(clause, said):
         return
     mention = next(iter(mentions(" ".join(said), today)), None)
-    if mention is not None and USUAL.search(clause.text):
+    if mention is not None and habitual(clause.text):
         mention = None
     if mention is not None and (fact := dated_note(" ".join(said), mention, today)):
         yield replace(fact, note=True)
@@ -168,7 +180,7 @@ def _worth(clause: Clause, said: Sequence[str]) -> bool:
     return DAY.search(text) is not None and len(said) <= 5
 
 
-WEEKDAY = re.compile(r"[월화수목금토일](?:요일|욜)|^주말|^\d+[월일](?![가-힣]{2})")
+DAY_NAMED = re.compile(r"[월화수목금토일](?:요일|욜)|^주말|^\d+[월일](?![가-힣]{2})")
 DAY = re.compile(r"\d일|요일|욜|내일|모레")
 
 
@@ -248,7 +260,7 @@ def nouns_of(said: Sequence[str]) -> list[str]:
     found = []
     for at, word in enumerate(said):
         is_last = at == len(said) - 1
-        if word in IDLE or word in OWN or WEEKDAY.search(word):
+        if word in IDLE or word in OWN or DAY_NAMED.search(word):
             continue
         if is_last:
             base = COPULA.sub("", word)
@@ -408,5 +420,7 @@ def noted_as_told(value: str) -> str:
         and not ending[0].startswith(("거든", "인데"))
     ):
         base = last[: ending.start()]
+        if ending[0].startswith("이") and OWN_I.search(base + "이"):
+            base += "이"  # 호랑이야
         last = base if not re.search(r"(?:거|것|중|편)$", base) or before else last
     return " ".join([*before, last])

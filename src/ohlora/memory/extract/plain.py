@@ -142,7 +142,7 @@ def dated_year(text: str, today: date) -> str:
     """내년에 -> 2027년에: what is kept must not move with the years."""
     for said, years in (("내후년", 2), ("내년", 1), ("올해", 0)):
         text = text.replace(said, f"{today.year + years}년")
-    return text
+    return text.replace("년는 ", "년에는 ").replace("년엔 ", "년에는 ")
 
 
 def noted(verb: str) -> str:

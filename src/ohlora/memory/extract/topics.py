@@ -207,7 +207,12 @@ def _met(said: str, today: date, clause: Clause) -> Iterator[Fact]:
         if worth and (rest or stem not in ("있", "없")):
             note = noted(stem + "+" * past)
             yield Fact(" ".join(map(_bare, topic)), " ".join([*rest, note]))
-    elif len(before) <= 5 and stem not in ("있", "없") and len(_bare(topic[0])) > 1:
+    elif (
+        len(before) <= 5
+        and stem not in ("있", "없")
+        and len(_bare(topic[0])) > 1
+        and any(mentions(clause.text, today))  # without a day it need not be today's
+    ):
         day = spoken(When(today), today)
         yield Fact(f"{day} 한 일", " ".join([*before, noun_form(stem)]), merge=True)
 

@@ -34,9 +34,9 @@ from ohlora.memory.extract.notes import (
     SKY,
     STRANGERS,
     SUPPOSED,
-    USUAL,
     WISHED,
     dated_note,
+    habitual,
     noted_as_told,
     nouns_of,
     person_in,
@@ -60,7 +60,13 @@ TELLS = re.compile(
     r"(?:[었았였했갔왔됐났졌렸샀봤]\S{0,3}|음|임|함|됨|삼|감|남|씀|님|준대|한대|[이니]다|예요|이에요|이야"
     r"|거야|거임|시작|끝|완료|합격|취소|당첨|예약|예정|목표|취미)$"
 )
-UNIT = re.compile(r"(?:원|시|키로|킬로|kg|살|명|점|층|호|번|년|개월|분|주|%|등급|학년)(?:\W|$)")
+UNIT = re.compile(
+    r"(?:원|시|키로|킬로|kg|살|명|점|층|호|번|년|개월|분|주|%|등급)(?:\W|$)|\d(?:학년|반)"
+)
+NAME = re.compile(  # 민수는, 지우가: two syllables of given names
+    r"^[민서지현준우영수진호은유나하연주예원도윤재성경태훈혁석빈린아라솔찬규철동미희숙정승결소다혜]{2}"
+    r"이?(?:는|은|가|도|랑|한테)$"
+)
 CHANGED = re.compile(r"나았|나음|회복|끝났|그만|퇴원")
 NUMBER = re.compile(
     r"\d|[한두세네]\s|다섯|여섯|일곱|여덟|아홉|열|스물|서른|마흔|쉰|예순|일흔|여든|[일이삼사오육칠팔구십백천만]{2,}원|둘|셋|넷"
@@ -80,7 +86,8 @@ def said_words(message: str) -> list[str]:
 def as_told(message: str, today: date) -> str:
     """The value of a note."""
     text = dated_year(" ".join(said_words(message)), today)
-    for mention in reversed(list(mentions(text, today, "near"))):
+    days = [] if habitual(text) else list(mentions(text, today))
+    for mention in reversed(days):
         name = written_on(mention.when, today)
         text = text[: mention.start] + name + text[mention.end :]
     return noted_as_told(" ".join(text.split()))
@@ -109,7 +116,7 @@ def untold(message: str, today: date) -> list[Fact]:
         return []
     text = dated_year(" ".join(said), today)
     mention = next(iter(mentions(text, today)), None)
-    if mention is not None and not USUAL.search(text) and mention.when.span == "day":
+    if mention is not None and not habitual(text) and mention.when.span == "day":
         if fact := dated_note(text, mention, today):
             return [replace(fact, note=True)]
     places = topic_places(said)
@@ -122,9 +129,10 @@ def untold(message: str, today: date) -> list[Fact]:
 
 def asking(message: str) -> bool:
     """It asks: by a mark, a word that asks or an ending, those of dialects included."""
-    said = [word for word in (re.sub(r"[^\w]", "", one) for one in message.split()) if word]
+    every = (re.sub(r"[^\w]", "", one) for one in message[:READ_CHARACTERS].split())
+    said = [word for word in every if word]
     while len(said) > 2 and said[-1] in OWN:
-        said = said[:-1]  # 봐야 되나 나
+        said.pop()  # 봐야 되나 나
     if not said or "?" in message or REQUEST.search(" ".join(said)):
         return True
     last = said[-1]
@@ -158,7 +166,8 @@ def _tells(message: str, said: Sequence[str]) -> bool:
     if any(word in SUPPOSING for word in bare):
         return False
     text, last = " ".join(bare), said[-1]
-    if (WISHED.search(last) or PLEASE.search(last)) and not last.endswith("까지"):
+    refused = last.endswith("겠어") and {"못", "안"} & set(said)
+    if (WISHED.search(last) or PLEASE.search(last)) and not (last.endswith("까지") or refused):
         return False
     if SUPPOSED.search(text) or HEARSAY.search(text) or SKY.match(text):
         return False
@@ -178,6 +187,10 @@ def _tells(message: str, said: Sequence[str]) -> bool:
         return False
     named = said[0 if len(said) == 2 else -1] in THING
     judged = any(last.startswith(stem) for stem in JUDGED)
-    weight = 2 * (own + close * (told or counted) + named + bool(CHANGED.search(text)) - judged)
+    subject = re.search(r"[가-힣](?:은|는|이가|가)$", said[0]) is not None and len(said) > 2
+    close = close or NAME.match(said[0]) is not None
+    own = own or any(word in OWN for word in bare) and subject
+    weight = 2 * (own + named + bool(CHANGED.search(text)) - judged)
+    weight += close * (1 + (told or counted)) + subject * (close or day)
     unit = UNIT.search(text) is not None
     return weight + counted + unit + day + told + (len(matter) > 1) >= 2
