@@ -15,6 +15,7 @@ from llm_tiny import write_adapter
 from ohlora.errors import CheckpointError, OhloraError, StoreError
 from ohlora.llm import gguf_base
 from ohlora.llm import prepare as prepare_module
+from ohlora.llm.adapter import vocabulary_digest, write_made_with
 from ohlora.llm.prepare import TERMS, check, prepare
 from ohlora.paths import home
 
@@ -51,6 +52,17 @@ def test_another_adapter_gets_another_folder(tiny, tmp_path):
     first = make(tiny)
     second = prepare(Steps(), adapter=other, tokenizer=tiny.tokenizer)
     assert first != second and first.is_dir() and second.is_dir()
+
+
+def test_an_adapter_that_needs_another_tokenizer_is_refused_in_one_sentence(tiny, tmp_path):
+    adapter = write_adapter(tmp_path / "adapter")
+    write_made_with(adapter, vocabulary_digest({"가": 0}), "answer")
+    with pytest.raises(CheckpointError, match="use the tokenizer it was trained with") as caught:
+        prepare(Steps(), adapter=adapter, tokenizer=tiny.tokenizer)
+    assert "다른 토크나이저" in caught.value.ko and left_over() == []
+    ours = vocabulary_digest({token: n for n, token in enumerate(tiny.tokens)})
+    write_made_with(adapter, ours, "answer")
+    assert prepare(Steps(), adapter=adapter, tokenizer=tiny.tokenizer).is_dir()
 
 
 def cut(path: Path) -> None:

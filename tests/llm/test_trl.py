@@ -20,7 +20,9 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+from typer.testing import CliRunner
 
+from ohlora.cli.train import app
 from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import BadInput, CheckpointError, StoreError
 from ohlora.llm.hf import HFEngine
@@ -281,3 +283,18 @@ def test_a_row_longer_than_the_context_is_named(config):
     with pytest.raises(BadInput, match="tokens and the model reads 64") as caught:
         coder.line(Row("가" * 60, "응", where="pairs.jsonl:3"))
     assert str(caught.value).startswith("pairs.jsonl:3") and "줄여 주세요" in caught.value.ko
+
+
+def test_the_command_trains_another_base_and_prints_where_the_adapter_is(
+    bases, config, tmp_path, monkeypatch
+):
+    arguments = ["llm", str(tmp_path / "run"), "--base", str(bases["llama"]), "--data", config.data]
+    arguments += ["--steps", "2", "--batch", "2", "--rank", "2", "--threads", "1"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.exception
+    assert "carry loss" in result.output or "학습해요" in result.output
+    assert "(답변 시작)⟦ 답" in result.output
+    assert f"{tmp_path / 'run' / 'adapter'}" in result.output
+    monkeypatch.setattr("ohlora.cli.train_llm.find_spec", lambda name: None)
+    result = CliRunner().invoke(app, arguments)
+    assert "pip install 'ohlora[trl]'" in str(result.exception)

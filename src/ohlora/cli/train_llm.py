@@ -136,13 +136,12 @@ def show_rows(config: TrainConfig, run_dir: Path, count: int) -> None:
     """Print rows with their trained tokens marked. Raises BadInput when a row has none."""
     from ohlora.training.llm_rows import rows_for
     from ohlora.training.llm_tokens import coder_for
-    from ohlora.training.preview import preview
+    from ohlora.training.preview import check_rows, preview
 
     rows = rows_for(config, run_dir).trained[0]
     coder = coder_for(config)
+    check_rows(coder, rows)
     shown = random.Random(config.seed).sample(rows, min(count, len(rows)))
     print(say("Tokens between ⟦ and ⟧ carry loss:", "⟦ ⟧ 사이의 토큰만 학습해요:"))
     for one in preview(coder, shown):
         print(f"  {one.trained:>3}/{one.tokens:<3} {one.text}")
-    for row in rows:  # every row, before the first step
-        coder.line(row)

@@ -46,7 +46,7 @@ def adapter_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-MADE_WITH = "made_with.json"  # the tokenizer and the job an adapter was trained with
+MADE_WITH = "adapter_made_with.json"  # the tokenizer and the job it was trained with
 
 
 def write_made_with(folder: Path, tokenizer: str, job: str) -> None:

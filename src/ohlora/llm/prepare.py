@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from ohlora.errors import CheckpointError, OhloraError, StoreError
-from ohlora.llm.adapter import adapter_digest, merge, read_adapter
+from ohlora.llm.adapter import (
+    adapter_digest,
+    check_made_with,
+    merge,
+    read_adapter,
+    vocabulary_digest,
+)
 from ohlora.llm.convert import write_ct2
 from ohlora.llm.engine import Progress
 from ohlora.llm.gguf_base import GGUF_SHA256, load_parts, read_base, to_sentencepiece
@@ -168,6 +174,7 @@ def _write_model(
     """Write the embedded model's files; returns the adapter's digest."""
     lora = read_adapter(adapter)
     tokens = read_tokens(tokenizer)
+    check_made_with(adapter, vocabulary_digest({token: n for n, token in enumerate(tokens)}))
     data = load_parts(lambda what, part: progress(what, 0.3 * part), parts)
     progress("unpacking the base model", 0.3)
     base = read_base(data, [to_sentencepiece(token) for token in tokens])

@@ -54,6 +54,7 @@ from ohlora.training.llm_run import (
 from ohlora.training.llm_tokens import Coder, embedded_coder, encode
 from ohlora.training.loop import LoopConfig, Run, diverged, random_state
 from ohlora.training.loop import train as train_in_loop
+from ohlora.training.preview import check_rows
 
 BASE = "google/gemma-3-270m"
 
@@ -65,6 +66,7 @@ def train(config: TrainConfig, run_dir: Path) -> Path:
     """
     rows = rows_for(config, run_dir)
     coder = embedded_coder(Path(config.tokenizer), config.context)
+    check_rows(coder, [row for part in rows.trained for row in part])
     data = Batches(coder, rows, config)
     loop = LoopConfig(
         steps=steps_of(config, data.mix), batch_size=config.batch_size,

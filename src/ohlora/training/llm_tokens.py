@@ -73,11 +73,6 @@ class Coder:
         places = [at for at in range(len(ids)) if ids[at : at + len(tail)] == tail]
         return ids, places[0] + len(tail) if places else len(ids)
 
-    @property
-    def byte_level(self) -> bool:
-        """Whether tokens are spelt in byte letters, as GPT-NeoX's are."""
-        return "ByteLevel" in str(self.tokenizer.decoder)
-
     def text(self, ids: Sequence[int]) -> str:
         """Ids as text, special tokens left out."""
         return str(self.tokenizer.decode(list(ids)))

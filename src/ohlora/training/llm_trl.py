@@ -46,6 +46,7 @@ from ohlora.training.llm_run import (
 )
 from ohlora.training.llm_tokens import Coder
 from ohlora.training.loop import check_finite, diverged
+from ohlora.training.preview import check_rows
 from ohlora.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def train(config: TrainConfig, run_dir: Path) -> Path:
     rows = rows_for(config, run_dir)
     tokenizer = load_tokenizer(config.base)
     coder = coder_of(tokenizer, config)
+    check_rows(coder, [row for part in rows.trained for row in part])
     mix = rows.mix(config)
     steps = steps_of(config, mix)
     settings = {k: v for k, v in asdict(config).items() if k not in FREE}
@@ -89,7 +91,7 @@ def load_tokenizer(base: str) -> Any:
 
     where = path_of(base)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(where))
+        tokenizer = AutoTokenizer.from_pretrained(where.as_posix())
     except Exception as error:  # transformers raises almost anything on a bad folder
         raise unreadable(where, error) from error
     if not getattr(tokenizer, "is_fast", False) or tokenizer.eos_token_id is None:
@@ -122,7 +124,7 @@ def load_base(base: str) -> Any:
     disable_progress_bar()
     where = path_of(base)
     try:
-        return AutoModelForCausalLM.from_pretrained(str(where), dtype=torch.bfloat16)
+        return AutoModelForCausalLM.from_pretrained(where.as_posix(), dtype=torch.bfloat16)
     except Exception as error:
         raise unreadable(where, error) from error
 

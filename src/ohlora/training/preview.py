@@ -24,32 +24,27 @@ def preview(coder: Coder, rows: Sequence[Row]) -> list[Preview]:
 
     Raises BadInput when a row has no token that carries loss.
     """
+    check_rows(coder, rows)
     found = []
     for row in rows:
         ids, wanted, targets = encode(coder, [row])
-        line = [*ids[0].tolist(), *targets[-1:].tolist()]
-        trained = [False, *wanted[0].tolist()]  # the token after a wanted place has the loss
-        text, inside = "", False
-        for token, carries in zip(line, trained, strict=True):
-            if carries != inside:
-                text += BEFORE if carries else AFTER
-                inside = carries
-            text += shown(coder, token)
-        found.append(Preview(text + AFTER * inside, sum(trained), len(line)))
-        if not any(trained) or not row.answer:
-            raise BadInput(
-                f"No token of {row.user!r} carries loss: give the line an answer.",
-                f"{row.user!r}에는 손실을 받는 토큰이 없어요. 답을 적어 주세요.",
-            )
+        line = [*ids[0].tolist(), int(targets[-1])]
+        trained = int(wanted.sum())  # the last ones: an answer is one piece
+        read, taught = (
+            coder.tokenizer.decode(part, skip_special_tokens=False).replace("\n", "⏎")
+            for part in (line[:-trained], line[-trained:])
+        )
+        found.append(Preview(f"{read}{BEFORE}{taught}{AFTER}", trained, len(line)))
     return found
 
 
-def shown(coder: Coder, token: int) -> str:
-    """A token's own letters; of a byte-level vocabulary its text, ids where it is no character."""
-    piece = coder.tokenizer.id_to_token(token)
-    if piece is None:
-        return f"<{token}>"
-    if coder.byte_level and not piece.startswith("<"):
-        piece = coder.text([token])
-        piece = f"<{token}>" if "\ufffd" in piece else piece
-    return piece.replace("\u2581", " ").replace("\n", "⏎")
+def check_rows(coder: Coder, rows: Sequence[Row]) -> None:
+    """Raises BadInput when a row is longer than the context or has no token that carries loss."""
+    for row in rows:
+        ids, start = coder.line(row)
+        if start >= len(ids) or not row.answer:
+            where = row.where or repr(row.user)
+            raise BadInput(
+                f"No token of {where} carries loss: give the line an answer.",
+                f"{where}에는 손실을 받는 토큰이 없어요. 답을 적어 주세요.",
+            )
