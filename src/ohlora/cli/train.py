@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +19,8 @@ train_domain.mount(app)
 train_face.mount(app)
 train_llm.mount(app)
 
+Kind = Literal["static", "gemma"]
+
 
 @app.command("encoder")
 def encoder(
@@ -25,21 +28,44 @@ def encoder(
     out: Annotated[Path, typer.Option(help="Folder for the encoder.")],
     persona: Annotated[str, typer.Option(help="Whose lines: a name or a folder.")] = "ohlora",
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
+    kind: Annotated[Kind, typer.Option(help="A bag of features, or layers of Gemma.")] = "static",
+    run: Annotated[
+        Path | None, typer.Option(help="gemma: run folder, made or gone on with.")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="gemma: a file of ohlora.training.encoder_teacher.")
+    ] = None,
 ) -> None:
-    """Train the static sentence encoder: about five minutes on one thread.
+    """Train the sentence encoder: static about five minutes on one thread, gemma about an hour.
 
     \b
     ohlora train encoder --data corpora/ --out my-encoder/
+    ohlora train encoder --kind gemma --run runs/encoder --data corpora/ --out my-encoder/
     """
     need_torch()
     from ohlora.persona import load_persona
-    from ohlora.training.encoder import EncoderConfig, fit
 
     if not data.is_dir():
         raise CheckpointError(data, "is no folder of corpora.", "말뭉치 폴더가 아니에요.")
-    config = EncoderConfig() if steps is None else EncoderConfig(steps=steps)
+    lines = load_persona(persona).folder / "lines"
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    fit(config, data, load_persona(persona).folder / "lines", out)
+    if kind == "gemma":
+        from ohlora.training.encoder_gemma import GemmaConfig, publish, train
+
+        if run is None:
+            raise BadInput(
+                "--kind gemma needs --run, the folder a stopped training goes on from.",
+                "--kind gemma에는 멈춘 학습을 이어갈 폴더 --run이 필요해요.",
+            )
+        given = GemmaConfig(teacher=str(teacher or ""))
+        train(given if steps is None else replace(given, total_steps=steps), data, lines, run)
+        publish(run, out, data, lines)
+        print(out)
+        return
+    from ohlora.training.encoder import EncoderConfig, fit
+
+    config = EncoderConfig() if steps is None else EncoderConfig(steps=steps)
+    fit(config, data, lines, out)
     print(out)
 
 

@@ -64,7 +64,7 @@ def write_ct2(
             for name, array in tensors.items()
             if name.startswith(prefix)
         }
-        _layer(layer, own)
+        fill_layer(layer, own)
         if shape.is_global(number):
             layer.self_attention.rotary_base = np.dtype("float32").type(shape.rope_global)
             layer.self_attention.sliding_window = np.dtype("int32").type(0)
@@ -78,7 +78,8 @@ def write_ct2(
     spec.save(str(folder))
 
 
-def _layer(layer: Any, own: Mapping[str, Array]) -> None:
+def fill_layer(layer: Any, own: Mapping[str, Array]) -> None:
+    """Put one layer's weights, named without their prefix, into CTranslate2's spec of it."""
     for name in (
         "input_layernorm",
         "post_attention_layernorm",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,12 @@ def load_parts(progress: Progress, parts: Sequence[Path] | None = None) -> bytea
     return data
 
 
-def read_base(data: bytes | bytearray, keep: Sequence[str] | None = None) -> Base:
-    """Dequantise a Gemma 3 GGUF. With keep, only the embedding rows of these tokens, in order.
+def read_base(
+    data: bytes | bytearray, keep: Sequence[str] | None = None, layers: int | None = None
+) -> Base:
+    """Dequantise a Gemma 3 GGUF.
 
+    keep: only the embedding rows of these tokens, in order; layers: only the first ones.
     Raises CheckpointError on a file that is cut, is not GGUF, or is another architecture.
     """
     try:
@@ -160,6 +163,8 @@ def read_base(data: bytes | bytearray, keep: Sequence[str] | None = None) -> Bas
         tensors = {}
         for gguf_name, (kind, shape, piece) in gguf.tensors.items():
             name = _hf_name(gguf_name)
+            if layers is not None and _layer(name) >= layers:
+                continue
             quantised = np.frombuffer(piece, np.uint8).reshape(*shape[:-1], -1)
             if name == "model.embed_tokens.weight" and rows is not None:
                 quantised = quantised[rows]
@@ -167,6 +172,8 @@ def read_base(data: bytes | bytearray, keep: Sequence[str] | None = None) -> Bas
             if name.endswith("norm.weight"):
                 tensors[name] -= 1.0  # llama.cpp stores the gain itself
         shape_ = _shape(gguf.settings, tensors)
+        if layers is not None:
+            shape_ = replace(shape_, layers=layers)
     except KeyError as error:
         raise _damaged(f"it has no {error}") from error
     return Base(shape_, tokens if keep is None else list(keep), tensors)
@@ -198,6 +205,11 @@ def _hf_name(name: str) -> str:
         return TOP_LEVEL[name]
     _, layer, module = name.split(".", 2)
     return f"model.layers.{layer}.{MODULES[module]}"
+
+
+def _layer(name: str) -> int:
+    """The number in "model.layers.N."; -1 of other tensors."""
+    return int(name.split(".")[2]) if name.startswith("model.layers.") else -1
 
 
 def _shape(settings: Mapping[str, Any], tensors: Mapping[str, Array]) -> GemmaShape:

@@ -144,12 +144,14 @@ class Losses:
     def sts(self, model: BagEncoder, rng: random.Random) -> Tensor:
         rows = rng.sample(self.data.sts_train, 128)
         left, right = (self.encode(model, [r[i] for r in rows]) for i in (0, 1))
-        cosine = (left * right).sum(1)
-        score = torch.tensor([r[2] for r in rows])
-        order = (cosine[:, None] - cosine[None]) * self.config.scale  # [128, 128]
-        wrong = order[score[:, None] < score[None] - 1e-4]
-        cosent = torch.logsumexp(torch.cat([torch.zeros(1), wrong]), 0)
-        return cosent + 10 * F.mse_loss(cosine, score)
+        cosine, score = (left * right).sum(1), torch.tensor([r[2] for r in rows])
+        return self.cosent(cosine, score) + 10 * F.mse_loss(cosine, score)
+
+    def cosent(self, cosine: Tensor, score: Tensor, margin: float = 1e-4) -> Tensor:
+        """Cosines [N] should be in the order of scores that are more than margin apart."""
+        order = (cosine[:, None] - cosine[None]) * self.config.scale  # [N, N]
+        wrong = order[score[:, None] < score[None] - margin]
+        return torch.logsumexp(torch.cat([torch.zeros(1), wrong]), 0)
 
     def contrast(self, model: BagEncoder, rng: random.Random) -> Tensor:
         source = rng.choices(list(SOURCES), list(SOURCES.values()))[0]
