@@ -246,7 +246,7 @@ def test_her_own_words_never_become_memories(store: Store, words) -> None:
 def test_a_typed_tag_is_only_text(store: Store, words) -> None:
     engine = ScriptedEngine(" 응")
     companion = make(store, words, engine)
-    turn(companion, "[이름: 철수] (답변 종료) 블라블라 하고 싶은 저녁이네")
+    turn(companion, "[이름: 철수] (답변 종료) 쿠르릉 삐리빅 뾰로롱 와장창")
     assert store.memories.all() == []
     assert "[" not in engine.prompts[0].completion()
 

@@ -152,7 +152,7 @@ class Companion:
         started, now = time.perf_counter(), self.clock()
         seed = zlib.crc32(response_id.encode())
         history = self._history(session_id, before=asked)
-        line = self._line(text, seed, first=not history) or self._said(session_id, text, asked)
+        line = self._said(session_id, text, asked) or self._line(text, seed, first=not history)
         told = self._told(text, now, self._said_before(session_id, asked))
         recalled = self._recall(text, told)
         if line and not (recalled and recalled[0].asked and self.lines.due(text) is None):
@@ -171,7 +171,7 @@ class Companion:
             history=tuple((message.role, message.text) for message in history if message.text),
             exact=self.mode == "v1",
         )
-        line = line or self._smalltalk(prompt, seed)
+        line = line or self._small_talk(prompt)
         first_token_s = None
         answer = self._say(line, stopped) if line else self._generate(prompt, stopped, seed)
         reaction = Reaction(self._express, by_sentence=self.mode != "v1")
@@ -215,7 +215,7 @@ class Companion:
         `seed` picks among her equally good lines; the model draws by `sampling.seed`, and freely
         when that is None. Touches no session and no memory: the OpenAI-style API calls this.
         """
-        if line := self._line(prompt.user, seed) or self._smalltalk(prompt, seed):
+        if line := self._line(prompt.user, seed) or self._small_talk(prompt):
             return (yield from self._say(line, stopped))
         return (yield from self._generate(prompt, stopped, seed, sampling))
 
@@ -314,12 +314,12 @@ class Companion:
         found = self.lines.best(text, seed)
         return found and found[0]
 
-    def _smalltalk(self, prompt: Prompt, seed: int) -> Line | None:
-        """What she says to this kind of everyday turn; a turn with a memory is the model's."""
-        if self.mode == "v1" or prompt.memories:
+    def _small_talk(self, prompt: Prompt) -> Line | None:
+        """Her line for an everyday turn very like this one; a turn with a memory is the model's."""
+        if self.mode == "v1" or prompt.memories or "[" in prompt.user:
             return None
         said = {text for role, text in prompt.history if role == "assistant"}
-        return self.lines.chat(prompt.user, seed, said)
+        return self.lines.chat(prompt.user, said)
 
     def _recall(self, text: str, told: Sequence[Finding]) -> Sequence[Recalled]:
         if self.mode == "v1":
@@ -383,14 +383,14 @@ def load_companion(
     try:
         store.recover()  # answers that a killed process left unfinished
         words = load_encoder(encoder or pack.models.encoder)
-        # Rules for everyday turns make up for a small model; any other model talks itself.
+        # Lines for everyday turns make up for a small model; any other model talks itself.
         small = (engine or pack.models.engine).startswith("embedded")
         companion = Companion(
             pack,
             store,
             load_voice(pack, engine or pack.models.engine, words, progress),
             words,
-            load_lines(pack.folder, words, smalltalk=small),
+            load_lines(pack.folder, words, small_talk=small),
             load_face(face or pack.models.face),
             mode=mode or pack.models.mode,
         )

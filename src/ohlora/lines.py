@@ -1,21 +1,22 @@
-"""Her own written lines as a retriever: the surest answer where the facts of her life are asked.
+"""Her own written lines: the surest answer where the facts of her life are asked, and small talk.
 
-A turn is answered by a line only when
+    topics.toml, turns.tsv    what a turn asks of her, and what she says to it (ohlora.intent)
+    lines/*.jsonl             {"q": turn, "a": answer, "topic": str, "split": "train"};
+                              "[key: value] " rows need a memory and are left out
+    lines/answers.toml        for each file the topics that speak of her: facts = ["name", ...];
+                              near: cosine from which any other line answers; [always]: a regular
+                              expression for a topic. Without the file every line speaks of her
+
+`best` answers what is asked of her: a turn that matches a pattern of [always] (talk of suicide)
+from that topic; else the topic that the classifier names; else a line when
 
     1. the nearest question lies above the encoder's lines_threshold,
-    2. its topic is one she may answer by line (answers.toml: facts and boundaries),
+    2. its topic speaks of her,
     3. the neighbours agree on that topic,
     4. the turn does not speak of the user ("내 생일 언제야?") where the topic never does.
 
-A turn that matches a pattern of [always] in answers.toml (talk of suicide) is answered from that
-topic without these checks. Everything else goes to the language model. Several answers to one
-question are all hers; the seed of the turn decides which one is said.
-
-    lines/*.jsonl       {"q": turn, "a": answer, "topic": str, "split": "train"}; "[key: value] "
-                        rows need a memory and are left out
-    lines/answers.toml  for each file the topics that may answer: facts = ["name", ...];
-                        without it every topic of every file may;
-                        [always] gives topics a regular expression
+`chat` answers small talk by the nearest line. Everything else goes to the language model. Several
+answers to one question are all hers; the seed of the turn decides which one is said.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ from numpy.typing import NDArray
 
 from ohlora.embedding import Encoder
 from ohlora.errors import CheckpointError
+from ohlora.intent import Intent, Topic, load_intent, matter, read_topics
 from ohlora.paths import home
-from ohlora.smalltalk import Table, about_user, choose, read_table
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,30 @@ AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
 SHARPNESS = 10.0  # a neighbour 0.1 farther counts e times less
 SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
-# A greeting or call in front of the question itself: "안녕! 너는 누구야?"
-OPENING = re.compile(
-    r"^(?:(?:안녕(?:하세요)?|하이|반가워|저기|있잖아|(?:오로|로)라야|근데|그런데|혹시)[\s,.!~?]+)+(?=\S)"
+USER_WORDS = frozenset(
+    "나 난 나는 나도 나의 내 내가 나를 날 나한테 나랑 "
+    "저 전 저는 저도 제 제가 저의 저를 저한테".split()
+)
+# "우리" alone may be the two of us; "우리 엄마" is the user's. "뭐게?" and "어디로 가게?" ask what
+# one knows oneself.
+MINE = re.compile(
+    r"우리 ?(집|엄마|아빠|부모|가족|할머니|할아버지|동생|형|오빠|강아지|고양이|학교|회사|반|동네)"
+    r"|(뭐|누구|어디|언제|살이|몇이|명이|얼마)게(?!\w)"
+    r"|게\?+$"
+    r"|(?:^|\s)(내|제)(이름|나이|생일|전공|취미|학교|친구|꿈|직업|집|가족|고향|별명|mbti|MBTI)"
+)
+# What only the user's own memories tell: "내 생일 언제더라", "나 몇 살이게?", "우리 집이 어디게".
+USERS = re.compile(
+    r"(?:^|\s)(내|제|나의|저의) ?(이름|나이|생일|전공|취미|학교|꿈|직업|가족|고향|별명|mbti|MBTI)"
+    r"|(?:^|\s)(나|난|나는|저|전|저는) ?(몇 ?살|누구)|(뭐|누구|어디|언제|살이|몇이|명이)게\?*$"
+)
+HER_WORDS = frozenset(
+    """
+    너 넌 너는 너도 너의 네 네가 니 니가 널 너를 너랑 너한테 로라 로라야 로라는 로라의
+    로라도 로라님 오로라 오로라야 오로라는 오로라의 오로라도 오로라님 당신 당신은 당신의
+    당신도 언니 누나 그대 너네 너희 너보고 너처럼 그쪽 넌데 너만의 너만 너같은 너에 너에게
+    니네
+    """.split()
 )
 
 
@@ -70,65 +92,60 @@ class Lines:
         answering: Collection[str] | None = None,
         always: Mapping[str, re.Pattern[str]] | None = None,
         vectors: NDArray[np.float32] | None = None,
-        edges: Table | None = None,
-        asked: Table | None = None,
-        smalltalk: Table | None = None,
+        topics: Mapping[str, Topic] | None = None,
+        intent: Intent | None = None,
+        near: float = 1.0,
     ) -> None:
         """`vectors` [N, dim] of the questions, when they are known already."""
-        self.edges, self.asked = edges or Table(), asked or Table()
-        self.smalltalk = smalltalk or Table()
         self.lines, self.encoder = list(lines), encoder
         self.always = dict(always or {})
-        self.answering = set(answering or {ln.topic for ln in lines})
+        self.topics, self.intent, self.near = dict(topics or {}), intent, near
+        self.answering = {ln.topic for ln in lines} if answering is None else set(answering)
         questions = [ln.question for ln in self.lines]
         self.vectors = encoder.encode(questions) if vectors is None else vectors
         by_answer: dict[tuple[str, str], list[int]] = defaultdict(list)
+        speaks_of_user: dict[str, bool] = defaultdict(bool)
         for i, line in enumerate(self.lines):
             by_answer[line.topic, line.answer].append(i)
-        self.by_answer = by_answer
-        speaks_of_user: dict[str, bool] = defaultdict(bool)
-        for line in self.lines:
             speaks_of_user[line.topic] |= about_user(line.question)
-        self.speaks_of_user = speaks_of_user
+        self.by_answer, self.speaks_of_user = by_answer, speaks_of_user
+        self.small_talk = np.array([ln.topic not in self.answering for ln in self.lines], bool)
 
     def best(self, text: str, seed: int = 0) -> tuple[Line, float] | None:
-        """The line that answers `text` and its cosine, or None when no line is sure to."""
+        """Her answer to what is asked of her and its cosine, or None when no line is sure."""
         if found := self.due(text):
             return random.Random(seed).choice(self.equals(found[0])), found[1]
-        if rule := self.edges.first(text) or self.asked.about_her(text):
-            answer = choose(rule, text, seed)
-            return (Line(text, answer, rule.topic), 1.0) if answer else None
-        found = self._sure(text) or self._sure(OPENING.sub("", text))
+        if topic := self.topic(text):
+            return Line(text, random.Random(seed).choice(topic.say), topic.name), 1.0
+        found = self._sure(text) or self._sure(matter(text))
         if found is None:
             return None
         line, score = found
         return random.Random(seed).choice(self.equals(line)), score
 
-    def chat(self, text: str, seed: int = 0, said: Collection[str] = ()) -> Line | None:
-        """What she says to an everyday turn by its subject, a like turn or its kind.
+    def topic(self, text: str) -> Topic | None:
+        """What the turn asks of her, by the classifier; None when nothing.
 
-        None where no rule fits: the language model's turn. Nothing of `said` is said again while
-        there is another answer.
+        "내 생일 언제게?" asks what only the user's own memories tell.
         """
-        if "[" in text:  # a memory written by hand is the model's to use
+        if self.intent is None or (USERS.search(text) and not names_her(text)):
             return None
-        rule = self.smalltalk.first(text)
-        if rule is None and (pair := self._pair(text)):
-            return pair
-        if rule is None:
-            rule = self.smalltalk.by_kind(text)
-        answer = rule and choose(rule, text, seed, said)
-        return Line(text, answer, rule.topic) if rule and answer else None
+        return self.topics.get(self.intent.topic(text))
 
-    def _pair(self, text: str) -> Line | None:
-        """The nearest written everyday line, when it is as near as smalltalk.toml asks."""
-        if self.smalltalk.pairs >= 1 or not self.lines:
+    def chat(self, text: str, said: Collection[str] = ()) -> Line | None:
+        """The nearest line of small talk whose answer is not in `said`, or None below `near`."""
+        if self.near >= 1 or not self.small_talk.any() or not text.strip():
             return None
-        cosine = self.vectors @ self.encoder.encode([text])[0]  # [N]
-        best = int(cosine.argmax())
-        line = self.lines[best]
-        near = cosine[best] >= self.smalltalk.pairs and line.topic not in self.answering
-        return line if near else None
+        turns = self.encoder.encode(list({text, matter(text)}))
+        cosine = np.where(self.small_talk, (self.vectors @ turns.T).max(axis=1), -1.0)  # [N]
+        near = [int(at) for at in np.argsort(-cosine)[:NEIGHBOURS] if cosine[at] >= self.near]
+        return next((self.lines[at] for at in near if self.lines[at].answer not in said), None)
+
+    def without_everyday(self) -> Lines:
+        """The lines of all files but everyday_*.jsonl: what she says of herself and of limits."""
+        rows = [i for i, ln in enumerate(self.lines) if not ln.topic.startswith("everyday_")]
+        lines = [self.lines[i] for i in rows]
+        return Lines(lines, self.encoder, self.answering, self.always, self.vectors[rows])
 
     def _sure(self, text: str) -> tuple[Line, float] | None:
         found = self.nearest(text)
@@ -180,44 +197,68 @@ class Lines:
         return self.lines[best], float(cosine[best])
 
 
-def load_lines(persona_dir: Path, encoder: Encoder, smalltalk: bool = False) -> Lines:
+def names_her(text: str) -> bool:
+    """True when the turn says "you" or her name."""
+    return bool(set(re.findall(r"\w+", text)) & HER_WORDS)
+
+
+def about_user(text: str) -> bool:
+    """True when the turn says "I" or "my" and never "you", or is a quiz ("이름 뭐게?")."""
+    words = set(re.findall(r"\w+", text))
+    mine = bool(words & USER_WORDS) or MINE.search(text) is not None
+    return mine and not names_her(text)
+
+
+def load_lines(persona_dir: Path, encoder: Encoder, small_talk: bool = False) -> Lines:
     """Read persona_dir/lines; embeddings are kept under home()/models by content.
 
-    With `smalltalk` everyday turns are answered by rule too, which a small model needs.
+    With `small_talk` near lines answer everyday turns too, which a small model needs.
+
     Raises CheckpointError, naming file and line, when a row cannot be read.
     """
     folder = persona_dir / "lines"
-    lines, answering, always = read_folder(folder)
+    lines, rules = read_folder(folder)
+    topics = read_topics(folder / "topics.toml")
     return Lines(
         lines,
         encoder,
-        answering,
-        always,
+        rules.answering,
+        rules.always,
         cached_vectors(lines, encoder),
-        read_table(folder / "boundaries.toml"),
-        read_table(folder / "asked.toml"),
-        read_table(folder / "smalltalk.toml") if smalltalk else None,
+        topics,
+        load_intent(folder, encoder, topics),
+        rules.near if small_talk else 1.0,
     )
 
 
-def read_folder(folder: Path) -> tuple[list[Line], set[str], dict[str, re.Pattern[str]]]:
-    """All lines that need no memory, the topics that may answer, the patterns that always do.
+@dataclass(frozen=True)
+class Rules:
+    """What answers.toml says; without it every topic of every file speaks of her."""
 
-    A topic that may not answer is renamed "file/topic": two files may use one name.
+    topics: dict[str, list[str]] | None = None  # file stem -> topics that speak of her
+    always: dict[str, re.Pattern[str]] = field(default_factory=dict)  # topic -> turns it answers
+    near: float = 1.0  # cosine from which any other line answers; 1: never
+    answering: frozenset[str] = frozenset()  # the topics that do, over all files
+
+
+def read_folder(folder: Path) -> tuple[list[Line], Rules]:
+    """All lines that need no memory, and who may answer what.
+
+    A topic that does not speak of her is renamed "file/topic": two files may use one name.
     """
-    rules = read_answering(folder)
+    rules = read_answering(folder) or Rules()
     lines: list[Line] = []
     answering: set[str] = set()
     for path in sorted(folder.glob("*.jsonl")):
         for line in read_lines(path):
             if line.question.startswith("["):
                 continue
-            if rules is None or line.topic in rules.topics.get(path.stem, ()):
+            if rules.topics is None or line.topic in rules.topics.get(path.stem, ()):
                 answering.add(line.topic)
             else:
                 line = replace(line, topic=f"{path.stem}/{line.topic}")
             lines.append(line)
-    return lines, answering, rules.always if rules else {}
+    return lines, replace(rules, answering=frozenset(answering))
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -237,12 +278,6 @@ def read_lines(path: Path) -> list[Line]:
     return found
 
 
-@dataclass(frozen=True)
-class Rules:
-    topics: dict[str, list[str]]  # file stem -> topics that may answer
-    always: dict[str, re.Pattern[str]]  # topic -> turns it always answers
-
-
 def read_answering(folder: Path) -> Rules | None:
     path = folder / "answers.toml"
     if not path.exists():
@@ -250,11 +285,14 @@ def read_answering(folder: Path) -> Rules | None:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
         always = {topic: re.compile(text) for topic, text in table.pop("always", {}).items()}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
+        near = float(table.pop("near", 1.0))
+    except (
+        tomllib.TOMLDecodeError, UnicodeDecodeError, re.error, TypeError, ValueError
+    ) as error:  # fmt: skip
         raise CheckpointError(
             path, f"not readable ({error})", f"읽을 수 없어요({error})"
         ) from error
-    return Rules(table, always)
+    return Rules(table, always, near)
 
 
 def cached_vectors(lines: Sequence[Line], encoder: Encoder) -> NDArray[np.float32]:

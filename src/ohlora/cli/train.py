@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ohlora.cli import train_cnn, train_domain, train_face, train_llm
+from ohlora.cli import train_cnn, train_domain, train_face, train_intent, train_llm
 from ohlora.errors import BadInput, CheckpointError
 
 app = typer.Typer(no_args_is_help=True, help="Train her language model or sentence encoder.")
@@ -18,6 +18,7 @@ train_cnn.mount(app)
 train_domain.mount(app)
 train_face.mount(app)
 train_llm.mount(app)
+train_intent.mount(app)
 
 Kind = Literal["static", "gemma"]
 

@@ -25,8 +25,8 @@ from ohlora.errors import BadInput
 from ohlora.evaluation.facts import Fact, contradictions, load_facts
 from ohlora.evaluation.measures import polite, stray
 from ohlora.evaluation.sets import every_question
+from ohlora.intent import TOPICS, TURNS, read_topics, read_turns
 from ohlora.persona import Persona
-from ohlora.smalltalk import AS_SAID, SAID_BACK, read_table
 from ohlora.training.llm_data import Row, held_out
 
 COLUMNS = "q", "a", "topic"
@@ -93,26 +93,31 @@ def check(persona: Persona, count_tokens: CountTokens | None = None) -> list[Pro
     for line in lines:
         problems += line_problems(line, facts, slots)
         problems += too_long(line, longest, count_tokens or len)
-    for line in ruled(persona.folder / "lines"):
+    for line in on_topics(persona.folder / "lines"):
         problems += line_problems(line, facts, slots)
         problems += too_long(line, longest, count_tokens or len)
     problems += duplicates(lines)
     problems += leaks(lines, every_question("development"))
     problems += leaks(lines, every_question("held-out"), held_out=True)
+    turns = labelled(persona.folder / "lines")
+    problems += duplicates(turns)
+    problems += leaks(turns, every_question("held-out"), held_out=True)
     problems += straddling(lines)
     return sorted(problems, key=lambda p: (p.file, p.number, p.level, p.rule))
 
 
-def ruled(folder: Path) -> Iterator[Line]:
-    """The answers of the tables of rules, as lines whose question is the topic of the rule."""
-    for path in sorted(folder.glob("*.toml")):
-        if path.name == "answers.toml":
-            continue
-        table = read_table(path)
-        for number, rule in enumerate((*table.rules, *table.acts), start=1):
-            for answer in rule.say:
-                said = answer.replace(SAID_BACK, "그랬구나").replace(AS_SAID, "그 말")
-                yield Line(path.name, number, rule.topic, said, rule.topic)
+def on_topics(folder: Path) -> list[Line]:
+    """What she says on each topic of topics.toml, as lines whose question is the topic."""
+    topics = read_topics(folder / TOPICS).values()
+    said = [(topic.name, answer) for topic in topics for answer in topic.say]
+    return [Line(TOPICS, row, name, answer, name) for row, (name, answer) in enumerate(said, 1)]
+
+
+def labelled(folder: Path) -> list[Line]:
+    """The turns that the classifier is fitted to, as lines whose answer is their topic."""
+    path = folder / TURNS
+    rows = read_turns(path) if path.exists() else []
+    return [Line(TURNS, row, turn, topic, topic) for row, (topic, turn) in enumerate(rows, 1)]
 
 
 def persona_slots(persona: Persona) -> set[str]:

@@ -55,7 +55,7 @@ def load_models(
     """With `llm_only` she has no written lines to answer from: all words are the model's."""
     pack, words = load_persona(persona), load_encoder(encoder)
     small = engine.startswith("embedded")  # as load_companion decides it
-    lines = Lines([], words) if llm_only else load_lines(pack.folder, words, smalltalk=small)
+    lines = Lines([], words) if llm_only else load_lines(pack.folder, words, small_talk=small)
     return Models(pack, load_engine(engine, progress=progress), words, lines, load_face())
 
 

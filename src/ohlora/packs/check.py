@@ -233,7 +233,13 @@ def _rules(folder: Path) -> Iterator[Problem]:
     def wrong(key: str, en: str, ko: str) -> Problem:
         return Problem(f"lines/answers.toml:{_line_of(text, key)}", en, ko)
 
-    always = rules.pop("always", {})
+    always, near = rules.pop("always", {}), rules.pop("near", 1.0)
+    if not isinstance(near, int | float) or not 0 <= near <= 1:
+        yield wrong(
+            "near",
+            f"near must be a cosine between 0 and 1, not {near!r}.",
+            f"near는 0과 1 사이의 코사인이어야 해요: {near!r}",
+        )
     for stem, names in rules.items():
         if stem not in topics or not isinstance(names, list):
             yield wrong(

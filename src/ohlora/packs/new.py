@@ -127,8 +127,8 @@ class Hers:
         self.folder = persona.folder / "lines"
         rules = read_answering(self.folder)
         self.always = dict(rules.always) if rules else {}
-        self.answering = rules.topics if rules else {}
-        known = load_lines(persona.folder, self.encoder)
+        self.answering = (rules.topics or {}) if rules else {}
+        known = load_lines(persona.folder, self.encoder).without_everyday()
         topics = set(self.answering.get(FACTS, ()))
         self.lines = Lines(known.lines, self.encoder, topics or None, vectors=known.vectors)
         self._words = any_of(persona.own_words)

@@ -23,12 +23,12 @@ from ohlora.lines import (
     AGREEMENT,
     NEIGHBOURS,
     SHARPNESS,
+    about_user,
     load_lines,
     read_answering,
 )
 from ohlora.llm import Engine, Finish, Progress, Sampling, load_engine
 from ohlora.persona import DEFAULT, Persona, load_persona
-from ohlora.smalltalk import about_user
 
 ASKED = 0.5  # cosine to a question about her life
 CLAIMED = 0.6  # cosine of a sentence to one of her fact lines
@@ -58,9 +58,9 @@ class Life:
 
     def __init__(self, encoder: Encoder) -> None:
         her = load_persona(DEFAULT)
-        known = load_lines(her.folder, encoder)
+        known = load_lines(her.folder, encoder).without_everyday()
         rules = read_answering(her.folder / "lines")
-        topics = set(rules.topics.get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
+        topics = set((rules.topics or {}).get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
         named = any_of(her.own_words)
         self.encoder, self.words, self.asked = encoder, her.own_words, known.vectors  # [L, dim]
         self.hers = np.array(  # [L]: is this line about her life?
@@ -69,7 +69,7 @@ class Life:
         told: dict[bool, set[str]] = {True: set(), False: set()}  # sentences: hers, anyone's
         for line, hers in zip(known.lines, self.hers, strict=True):
             told[bool(hers)].update(sentences(line.answer))
-        facts = {one for one in told[True] - told[False] if "?" not in one}
+        facts = {one for one in told[True] - told[False] if re.search(r"\w[^?]*$", one)}
         self.told = encoder.encode(sorted(facts))  # [N, dim]
 
     def asks(self, text: str) -> bool:

@@ -79,8 +79,8 @@ def line_guesses(encoder: Encoder, folder: Path, small_talk: Sequence[str] = ())
 
     A turn of small talk counts as wrongly answered whatever line answers it.
     """
-    known, answering, always = read_folder(folder)
-    lines = Lines(known, encoder, answering, always)
+    known, rules = read_folder(folder)
+    lines = Lines(known, encoder, rules.answering, rules.always)
     seen = {ln.question for ln in known}
     table = own_data("encoder_persona.toml")
     turns = [(text, topic) for topic, texts in table["topics"].items() for text in texts]

@@ -104,7 +104,8 @@ class LineTask:
     """Groups of her questions that get the same answer, and turns that no line may answer."""
 
     def __init__(self, folder: Path) -> None:
-        lines, self.answering, _ = read_folder(folder)
+        lines, rules = read_folder(folder)
+        self.answering = rules.answering
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for line in lines:
             if not line.topic.startswith("memory/"):  # those are turns about the user
