@@ -25,7 +25,7 @@ def test_what_is_told_is_recalled_first_and_what_is_not_is_not() -> None:
     missed = [row for row in wanted if not row.right]
     invented = [row for row in idle if row.used]
     assert len(missed) <= 0.05 * len(wanted), shown(missed)
-    assert len(invented) <= 0.2 * len(idle), shown(invented)
+    assert len(invented) <= 0.25 * len(idle), shown(invented)
 
 
 def test_a_plan_moves_to_its_new_day_hour_and_place(store: Store) -> None:

@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ohlora.memory.extract.moods import FEELINGS
 from ohlora.memory.extract.tastes import kind_of
@@ -244,8 +245,8 @@ def person_of(word: str) -> str:
 
 
 @cache
-def table() -> dict[str, dict[str, str]]:
-    loaded: dict[str, dict[str, str]] = tomllib.loads(
+def table() -> dict[str, dict[str, Any]]:
+    loaded: dict[str, dict[str, Any]] = tomllib.loads(
         (Path(__file__).parent / "recall.toml").read_text("utf-8")
     )
     return loaded

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +28,7 @@ NAMES = (
     "cosine key_cosine value_cosine named excluded guarded covered whole matched missing lacking"
     " verb kind kind_missed unit concept category_missed broader cued person stranger theirs day"
     " other_day other_named planned newest stale follows sour in_value quiet_covered named_missing"
+    " linked unlinked"
 ).split()
 TURN = "asks own told you words memories nearest bias".split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
@@ -84,6 +85,7 @@ class Look:
     cued: frozenset[str] = frozenset()  # keys that its wording asks for
     you: bool = False
     sour: bool = False  # it asks what is disliked, or whether something will do
+    links: frozenset[str] = frozenset()  # what its words may mean (recall.toml)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Seen:
     value: frozenset[str]  # words of the value alone
     change: bool  # it says that something ended or turned
     sour: bool  # disliked, not eaten, given up
+    links: frozenset[str]  # what its words belong to (recall.toml)
 
 
 @lru_cache(maxsize=20_000)
@@ -207,7 +210,37 @@ def look(message: str) -> Look:
         ),
         any(word in YOU for word in said),
         SOUR_ASK.search(message) is not None,
+        linked(squares(said), 1),
     )
+
+
+@lru_cache(maxsize=2)
+def links(side: int) -> dict[str, frozenset[str]]:
+    """Word -> what it belongs to; side 0: words of memories, 1: words of messages."""
+    found: dict[str, set[str]] = {}
+    for name, sides in table()["links"].items():
+        for word in sides[side].split():
+            found.setdefault(word, set()).add(name)
+    return {word: frozenset(names) for word, names in found.items()}
+
+
+def linked(said: Iterable[str], side: int) -> frozenset[str]:
+    """What words belong to, or the beginnings and endings of longer ones."""
+    known = links(side)
+    return frozenset(
+        name
+        for word in said
+        for at in range(1, len(word) + 1)
+        for piece in ((word[:at], word[at:]) if at < len(word) else (word,))
+        if len(piece) > 1 or at == len(word) or bare(word) == piece
+        for name in known.get(piece, ())
+    )
+
+
+def squares(said: Sequence[str]) -> list[str]:
+    """The words, and neighbours written together: 몇 살 -> 몇살."""
+    short = [word.lower()[:12] for word in said]
+    return [*short, *(one + other for one, other in zip(short, short[1:], strict=False))]
 
 
 SOUR_ASK = re.compile(
@@ -260,6 +293,8 @@ def _seen(text: str) -> Seen:
     has = {name for name, (_, holds) in ANSWERED.items() if holds.search(text)}
     if "곳" in kinds:
         has.add("where")
+    if any(GIVEN.match(word) for word in WORD.findall(text)):
+        has |= {"who", "name"}
     return Seen(
         frozenset(words),
         frozenset(pieces),
@@ -270,15 +305,23 @@ def _seen(text: str) -> Seen:
         frozenset(named(word) for word in WORD.findall(text.partition(":")[2])),
         CHANGE.search(text) is not None,
         SOUR.match(text) is not None,
+        linked([word[:12] for word in WORD.findall(text)], 0),
     )
 
 
 CHANGE = re.compile(
     r"그만|끊|관[두뒀]|접[었음]|취소|헤어|나았|나음|회복|끝[났냈]|팔았|바[꿨꼈뀌꿈뀜]|옮[겼김기]|이제|말고|대신|화해|찾았|퇴원|성공|밀[렸림]|미뤄|변경"
+    r"|결국|드디어|다시|새로|갈아|늘[었렸어]|올[렸림랐]|줄[었였]|풀었|갚|팔렸|구했|붙었|떨어졌|늦어"
 )
 SOUR = re.compile(r"\[(?:싫어하는|못 |안 |끊은|무서워하는|약한)")
 
 
+NAMED_BY = (
+    "민서지현준우영수진호은유나하연주예원도윤재성경태훈혁석빈린아라솔찬규철동미희숙정승결소다혜"
+)
+GIVEN = re.compile(  # 지윤, 강민철, 민재는: syllables of given names
+    rf"^[김이박최정강조윤장임한오서신권황안송류홍]?[{NAMED_BY}]{{2}}이?(?:는|은|가|도|랑|한테|래|야|고|라고)?$"
+)
 BY_ENDING = (
     (re.compile(r"[가-힣]{1,}(?:학과|공학|교육과|[가-힣]{2}과|학부)$"), "전공"),
     (re.compile(r"[가-힣](?:대|대학교|여대|고등학교|중학교|초등학교)$"), "학교"),
@@ -370,6 +413,8 @@ def measures(
         ),
         covered * float(not asked.asks),
         float(names) * missing,
+        min(len(found.links & memory.links), 3) / 3,
+        float(bool(found.links) and not found.links & memory.links),
     ]
 
 

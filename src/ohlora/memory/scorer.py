@@ -11,6 +11,7 @@ The weights are fitted by `python -m ohlora.training.recall`, one set for each f
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from ohlora.memory.matching import NAMES, TURN
 
 Numbers = NDArray[np.float64]
+SURE = 0.6  # P(silence) above which nothing is recalled: missing is a little worse than erring
 WEIGHTS = Path(__file__).parent / "recall.json"
 
 
@@ -36,8 +38,8 @@ class Scorer:
 
 
 def recalls(scores: Numbers) -> bool:
-    """Some memory is meant more likely than none is."""
-    return len(scores) > 0 and float(np.logaddexp.reduce(scores)) > 0.0
+    """Some memory may be meant: silence is no surer than SURE."""
+    return len(scores) > 0 and float(np.logaddexp.reduce(scores)) > math.log(1 / SURE - 1)
 
 
 @cache

@@ -90,7 +90,7 @@ REPORTED = re.compile(
 def clauses(message: str) -> Iterator[Clause]:
     """The statements of a message, in order."""
     text = unicodedata.normalize("NFC", message[:READ_CHARACTERS])
-    text = QUOTED.sub(f" {QUOTE_MARK} ", text).replace("ㄹㅇ", "진짜")
+    text = QUOTED.sub(f" {QUOTE_MARK} ", unquoted(text)).replace("ㄹㅇ", "진짜")
     text = "".join(char if _readable(char) else "\n" for char in text)  # emoji end a sentence
     text = LAUGH.sub("\n", re.sub(r"[\[\](){}<>〔〕/|·]", " ", text))
     seen: set[Clause] = set()
@@ -102,6 +102,16 @@ def clauses(message: str) -> Iterator[Clause]:
                 yield clause
         if len(seen) == CLAUSES:
             return
+
+
+def unquoted(text: str) -> str:
+    """A name in quotation marks is a word like others: '오후네시'로 정했어."""
+    return QUOTED_NAME.sub(r"\1", text)
+
+
+QUOTED_NAME = re.compile(
+    r"[\"“‘']([^\s\"“”‘’']{1,8}(?: [^\s\"“”‘’']{1,3})?)[\"”’'](?!\s?(?:라|하|이래|래|고))"
+)
 
 
 def _readable(char: str) -> bool:

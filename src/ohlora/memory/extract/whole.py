@@ -26,6 +26,7 @@ from ohlora.memory.extract.clauses import (
     WHAT,
     Fact,
     asks,
+    unquoted,
 )
 from ohlora.memory.extract.notes import (
     HEARSAY,
@@ -99,10 +100,11 @@ def folded(noted: Sequence[Fact], message: str, today: date) -> list[Fact]:
         return list(noted)
     if asking(message):
         return []
-    first = next((fact for fact in noted if DATED.search(fact.key)), noted[0])
-    if DATED.search(first.key):
-        others = [fact.value for fact in noted if fact is not first]
-        return [replace(first, value=" ".join([first.value, *others]).replace(",", ""))]
+    plan = next((fact for fact in noted if fact.key.endswith(" 일정")), None)
+    lasting = next((fact for fact in noted if not fact.key.endswith(" 한 일")), None)
+    first = plan or lasting or noted[0]
+    if len(noted) == 1 and DATED.search(first.key):
+        return [first]
     return [replace(first, value=as_told(message, today))]
 
 
@@ -161,7 +163,7 @@ def _tells(message: str, said: Sequence[str]) -> bool:
     bare = [word for word in (re.sub(r"[^\w]", "", one) for one in message.split()) if word]
     if len(said) < 2 and not any(word in FIRST_PERSON for word in bare):
         return False
-    if not said or asking(message) or QUOTED.search(message):
+    if not said or asking(message) or QUOTED.search(unquoted(message)):
         return False
     if any(word in SUPPOSING for word in bare):
         return False
@@ -190,7 +192,7 @@ def _tells(message: str, said: Sequence[str]) -> bool:
     subject = re.search(r"[가-힣](?:은|는|이가|가)$", said[0]) is not None and len(said) > 2
     close = close or NAME.match(said[0]) is not None
     own = own or any(word in OWN for word in bare) and subject
-    weight = 2 * (own + named + bool(CHANGED.search(text)) - judged)
+    weight = 2 * (own + named + bool(CHANGED.search(text)) + bool(refused) - judged)
     weight += close * (1 + (told or counted)) + subject * (close or day)
     unit = UNIT.search(text) is not None
     return weight + counted + unit + day + told + (len(matter) > 1) >= 2
