@@ -29,6 +29,7 @@ from ohlora.llm.hf import HFEngine
 from ohlora.training import llm_trl
 from ohlora.training.llm_config import PRESETS, TrainConfig
 from ohlora.training.llm_data import Row
+from ohlora.training.llm_rows import Rows, rows_for, steps_of
 from ohlora.training.llm_run import AdapterCheck
 from ohlora.training.llm_tokens import coder_for, encode
 from ohlora.training.loop import TrainingError
@@ -253,6 +254,9 @@ def test_v1_faithful_has_the_published_settings():
     assert (one.rank, one.alpha, one.dropout, one.targets) == (128, 16.0, 0.05, "query_key_value")
     assert (one.epochs, one.batch_size, one.lr, one.schedule) == (80, 4, 2e-4, "linear")
     assert (one.warmup_steps, one.clip, one.context, one.keep) == (0, 1.0, 1024, 3)
+    v1 = [Row(f"질문 {n}", "답", split="train" if n < 360 else "test") for n in range(420)]
+    rows = Rows(v1, [], by_hash=False)
+    assert steps_of(one, rows.mix(one)) == 7_200 and len(rows.held["own"]) == one.samples == 60
 
 
 def test_v1_faithful_trains_on_v1s_file_with_loss_after_its_mark_only(bases, tmp_path):
@@ -266,6 +270,7 @@ def test_v1_faithful_trains_on_v1s_file_with_loss_after_its_mark_only(bases, tmp
         threads=1, device="cpu", context=256,
     )  # fmt: skip
     coder = coder_for(config)
+    assert len(rows_for(config, tmp_path / "run").trained[0]) == 7
     row = Row("[상태: 좋음] 안녕 1", "반가워 1")
     ids, start = coder.line(row)
     text = coder.tokenizer.decode(ids[:start], skip_special_tokens=False)

@@ -39,7 +39,6 @@ from ohlora.training.gemma3 import Gemma3
 from ohlora.training.llm_config import FREE, TrainConfig
 from ohlora.training.llm_rows import Rows, keep_rows, rows_for, steps_of
 from ohlora.training.llm_run import (
-    SHOWN_ROWS,
     Logits,
     Told,
     answers,
@@ -160,7 +159,7 @@ class AdapterRecipe:
     def epoch_end(self, run: Run) -> dict[str, float]:
         """Held-out losses, and answers to held-out questions."""
         held = self.rows.held
-        shown = some(held.get("own") or self.rows.own, SHOWN_ROWS)
+        shown = some(held.get("own") or self.rows.own, self.settings.samples)
         with self.still() as logits:
             losses = {
                 f"held_{name}": held_loss(logits, self.coder, rows) for name, rows in held.items()

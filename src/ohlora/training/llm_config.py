@@ -42,6 +42,7 @@ class TrainConfig:
     clip: float = 1.0  # gradient norm
     log_every: int = 10  # steps
     save_every: int = 150  # steps
+    samples: int = 6  # held-out questions that are answered after every pass
     keep: int = 2  # newest checkpoints
     threads: int = 2
     device: str = "cpu"  # or "auto"
@@ -50,7 +51,7 @@ class TrainConfig:
 
 # Where things are and how long to go on; everything else decides what a step computes.
 FREE = ("chatbot_data", "lines", "tokenizer", "data", "total_steps", "epochs", "log_every",
-        "save_every", "keep", "threads", "device")  # fmt: skip
+        "save_every", "samples", "keep", "threads", "device")  # fmt: skip
 
 PRESETS = {
     "embedded": TrainConfig(),
@@ -76,6 +77,7 @@ PRESETS = {
         beta2=0.999,
         log_every=5,
         save_every=90,  # an epoch of v1's 360 rows
+        samples=60,  # all of v1's validation
         keep=3,
         device="auto",
     ),

@@ -206,12 +206,13 @@ def held_out(row: Row) -> bool:
     return int.from_bytes(digest[:4], "big") % 100 < HOLD_OUT_PERCENT
 
 
-def split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+def split(rows: Iterable[Row], by_hash: bool = True) -> tuple[list[Row], list[Row]]:
     """Rows to train on and rows held out: those a writer marked "test", and one in twenty."""
     train: list[Row] = []
     held: list[Row] = []
     for row in rows:
-        (held if row.split != "train" or held_out(row) else train).append(row)
+        out = row.split != "train" or (by_hash and held_out(row))
+        (held if out else train).append(row)
     return train, held
 
 

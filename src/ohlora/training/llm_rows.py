@@ -18,14 +18,16 @@ from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_pairs, re
 class Rows:
     own: list[Row]
     small_talk: list[Row]
+    by_hash: bool = True  # one in twenty is held out beside the marked ones
 
     @property
     def trained(self) -> tuple[list[Row], list[Row]]:
-        return split(self.own)[0], split(self.small_talk)[0]
+        return split(self.own, self.by_hash)[0], split(self.small_talk, self.by_hash)[0]
 
     @property
     def held(self) -> dict[str, list[Row]]:
-        found = {"own": split(self.own)[1], "small_talk": split(self.small_talk)[1]}
+        parts = {"own": self.own, "small_talk": self.small_talk}
+        found = {name: split(rows, self.by_hash)[1] for name, rows in parts.items()}
         return {name: rows for name, rows in found.items() if rows}
 
     def mix(self, config: TrainConfig) -> Mix:
@@ -57,7 +59,7 @@ def rows_for(config: TrainConfig, run_dir: Path) -> Rows:
             entry = json.loads(line)
             part, memories = entry.pop("part"), tuple(entry.pop("memories"))
             kept[part].append(Row(memories=memories, **entry))
-        return Rows(**kept)
+        return Rows(**kept, by_hash=config.template != "published")
     rows = read_rows(config)
     if not rows.trained[0]:
         where = config.data or config.lines
@@ -94,4 +96,4 @@ def read_rows(config: TrainConfig) -> Rows:
     small_talk: list[Row] = []
     if config.chatbot_data and config.job == "answer":
         small_talk = read_chatbot_data(Path(config.chatbot_data), config.seed)
-    return Rows(own, small_talk)
+    return Rows(own, small_talk, config.template != "published")

@@ -29,7 +29,7 @@ from ohlora.training.llm_tokens import Coder, encode
 
 Logits = Callable[[Tensor, Tensor], Tensor]
 Told = Sequence[tuple[Row, str]]  # a question and what the model answered
-HELD_ROWS, SHOWN_ROWS, CHECKED_ROWS = 160, 6, 4
+HELD_ROWS, CHECKED_ROWS = 160, 4
 SHOWN_TOKENS = 48  # of an answer
 ROUNDING = 0.02  # of the logits' standard deviation; what an adapter in float16 may change
 

@@ -32,7 +32,6 @@ from ohlora.training.llm_config import FREE, TrainConfig
 from ohlora.training.llm_data import Mix
 from ohlora.training.llm_rows import Rows, keep_rows, rows_for, steps_of
 from ohlora.training.llm_run import (
-    SHOWN_ROWS,
     Logits,
     Told,
     answers,
@@ -285,7 +284,7 @@ def answer_trainer() -> Any:
         def measure(self) -> dict[str, float]:
             """Held-out losses, and answers to held-out questions."""
             held = self.rows.held
-            shown = some(held.get("own") or self.rows.own, SHOWN_ROWS)
+            shown = some(held.get("own") or self.rows.own, self.settings.samples)
             with still(self.model) as logits:
                 self.losses = {
                     f"held_{name}": held_loss(logits, self.coder, found)
