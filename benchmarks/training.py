@@ -164,7 +164,7 @@ def main() -> None:
         return
     clock = time.process_time if options.cpu else time.perf_counter
     rows = [row for recipe in RECIPES for row in measure(recipe, options, clock)]
-    rows += training_llm.measure(20, options.rounds, 32, clock)
+    rows += training_llm.measure(training_llm.settings(32), 20, options.rounds, clock)
     print(json.dumps([row.to_dict() for row in rows], indent=1))
 
 

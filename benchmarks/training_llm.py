@@ -106,18 +106,21 @@ def transformers_base(coder: Coder) -> Any:
     return model.to(torch.bfloat16)
 
 
-def measure(steps: int, rounds: int, batch: int, clock: Clock) -> Iterator[Row]:
-    config = TrainConfig(
+def settings(batch: int) -> TrainConfig:
+    return TrainConfig(
         lines=str(embedded() / "personas" / "ohlora" / "lines"),
         tokenizer=str(embedded() / "llm" / "tokenizer.json"),
         batch_size=batch, threads=torch.get_num_threads(), log_every=10_000,
     )  # fmt: skip
+
+
+def measure(config: TrainConfig, steps: int, rounds: int, clock: Clock) -> Iterator[Row]:
     coder, rows = embedded_coder(Path(config.tokenizer)), read_rows(config)
     takes = {"ours": ours(config, coder, rows), "trl": trl(config, coder, rows)}
     speeds = [{name: take(steps, clock) for name, take in takes.items()} for _ in range(rounds)]
     best = {name: max(speed[name] for speed in speeds) for name in takes}
     ratio = median(speed["ours"] / speed["trl"] for speed in speeds)
-    what = f"adapter on the embedded base, batch {batch}"
+    what = f"adapter on the embedded base, batch {config.batch_size}"
     yield Row(what, best["ours"], "tokens/s", ratio, "trl's SFTTrainer")
     yield Row(f"{what}, with trl and peft", best["trl"], "tokens/s")
 
@@ -132,7 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.cpu else time.perf_counter
-    rows = measure(options.steps, options.rounds, options.batch, clock)
+    rows = measure(settings(options.batch), options.steps, options.rounds, clock)
     print(json.dumps([row.to_dict() for row in rows], indent=1))
 
 

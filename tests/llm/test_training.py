@@ -8,6 +8,7 @@ import json
 import lzma
 import random
 import shutil
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import training_llm
 from ohlora.errors import BadInput, CheckpointError, ShapeError, StoreError
 from ohlora.llm.adapter import check_made_with, merge, read_adapter
 from ohlora.training import llm
 from ohlora.training.banmal import to_banmal
 from ohlora.training.gemma3 import Gemma3
 from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_persona, reword, split
+from ohlora.training.llm_rows import read_rows
 from ohlora.training.llm_run import AdapterCheck
 from ohlora.training.llm_tokens import embedded_coder, encode
 from ohlora.training.loop import TrainingError
@@ -350,6 +353,20 @@ def test_each_job_trains_an_adapter_that_knows_its_job_and_tokenizer(config, tin
         check_made_with(folder, embedded_coder(tiny.tokenizer).digest(), "answer")
     with pytest.raises(CheckpointError, match="trained with tokenizer"):
         check_made_with(folder, "0123456789abcdef", job)
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+def test_the_benchmark_trains_the_same_network_both_ways(config):
+    config = replace(config, noise=0.0, log_every=100)
+    ours, theirs = training_llm.measure(config, steps=3, rounds=1, clock=time.perf_counter)
+    assert ours.value > 0 and theirs.value > 0
+    assert ours.ratio == pytest.approx(ours.value / theirs.value)
+    coder, rows = embedded_coder(Path(config.tokenizer)), read_rows(config)
+    (ids, wanted, _) = encode(coder, rows.own[:3])
+    with torch.no_grad():
+        want = training_llm.transformers_base(coder).float()(ids).logits[wanted]
+        got = llm.AdapterRecipe(config, coder, rows).net.float()(ids, wanted)
+    torch.testing.assert_close(got, want, rtol=0.02, atol=0.02)
 
 
 def test_a_run_of_before_is_taken_over(config, tmp_path):
