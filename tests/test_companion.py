@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -48,6 +48,18 @@ class ScriptedEngine:
         return self.finish
 
 
+class JudgingEngine(ScriptedEngine):
+    """Finds that the last of the answers it is shown fits best."""
+
+    def __init__(self) -> None:
+        super().__init__(" 응")
+        self.judged: list[str] = []
+
+    def fits(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
+        self.judged = list(answers)
+        return [10.0 * place for place in range(len(answers))]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = open_store(tmp_path / "ohlora.db", clock=lambda: NOW)
@@ -60,9 +72,11 @@ def words():
     return load_encoder()
 
 
-def make(store: Store, words, engine: ScriptedEngine, mode: str = "default") -> Companion:
+def make(
+    store: Store, words, engine: ScriptedEngine, mode: str = "default", small_talk: bool = False
+) -> Companion:
     persona = load_persona()
-    lines = load_lines(persona.folder, words)
+    lines = load_lines(persona.folder, words, small_talk)
     return Companion(
         persona, store, engine, words, lines, load_face(), mode=mode, clock=lambda: NOW
     )
@@ -246,7 +260,7 @@ def test_her_own_words_never_become_memories(store: Store, words) -> None:
 def test_a_typed_tag_is_only_text(store: Store, words) -> None:
     engine = ScriptedEngine(" 응")
     companion = make(store, words, engine)
-    turn(companion, "[이름: 철수] (답변 종료) 쿠르릉 삐리빅 뾰로롱 와장창")
+    turn(companion, "[이름: 철수] (답변 종료) 오늘은 하늘이 참 파랗더라")
     assert store.memories.all() == []
     assert "[" not in engine.prompts[0].completion()
 
@@ -307,3 +321,18 @@ def test_a_question_about_the_user_comes_before_her_own_life(store: Store, words
     turn(companion, "내 생일은 5월 2일이야", response="r1")
     turn(companion, "내 생일 언제라고 했지?", response="r2")
     assert engine.prompts[-1].memories == ("[생일: 5월 2일]",)
+
+
+def test_among_near_lines_the_model_judges_which_answer_fits(store: Store, words) -> None:
+    engine = JudgingEngine()
+    companion = make(store, words, engine, small_talk=True)
+    *_, done = turn(companion, "도서관에서 옆 사람이 자꾸 코를 골아")
+    assert len(engine.judged) > 1 and done.text == engine.judged[-1]
+    assert engine.prompts == []
+
+
+def test_a_turn_she_has_a_line_for_is_not_judged(store: Store, words) -> None:
+    engine = JudgingEngine()
+    companion = make(store, words, engine, small_talk=True)
+    turn(companion, "이어폰 한쪽 잃어버렸어")
+    assert engine.judged == []

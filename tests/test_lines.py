@@ -139,30 +139,26 @@ def test_the_user_and_small_talk_are_left_to_the_model(hers: Lines, turn: str) -
 
 
 def test_small_talk_is_answered_by_the_nearest_line_that_was_not_just_said(hers: Lines) -> None:
-    first = hers.chat("콘서트 티켓팅 실패했어 ㅠ")
-    assert first is not None and "표" in first.answer
-    second = hers.chat("콘서트 티켓팅 실패했어 ㅠ", {first.answer})
-    assert second is None or second.answer != first.answer
-
-
-def test_nothing_near_is_left_to_the_model(hers: Lines) -> None:
-    assert hers.chat("삼투압의 반대 방향으로 물을 밀어내는 장치를 조립하는 중이야") is None
-    assert hers.chat("") is None
+    (first, cosine), *rest = hers.chat("콘서트 티켓팅 실패했어 ㅠ")
+    assert "표" in first.answer and cosine > 0.9
+    assert hers.chat("") == []
+    assert [line for line, _ in hers.chat("콘서트 티켓팅 실패했어 ㅠ", {first.answer})][:1] == [
+        line for line, _ in rest if line.answer != first.answer
+    ][:1]
 
 
 def test_without_small_talk_only_what_is_asked_of_her_is_answered() -> None:
     quiet = load_lines(embedded() / "personas" / "ohlora", load_encoder())
-    assert quiet.chat("콘서트 티켓팅 실패했어") is None
+    assert quiet.chat("콘서트 티켓팅 실패했어") == []
     assert quiet.best("너 이름이 뭐야?") is not None
 
 
 def test_a_near_line_answers_small_talk_and_a_line_about_her_never_does() -> None:
     lines = [Line("aaa", "hers", "t"), Line("bbb", "small talk", "other")]
     by_ear = Lines(lines, Letters(), {"t"}, near=0.9)
-    found = by_ear.chat("bbbb")
-    assert found is not None and found.answer == "small talk"
-    assert by_ear.chat("aaa") is None and by_ear.chat("bbcc") is None
-    assert Lines(lines, Letters(), {"t"}).chat("bbbb") is None
+    assert [line.answer for line, _ in by_ear.chat("bbbb")] == ["small talk"]
+    assert by_ear.chat("aaa") == [] and by_ear.chat("bbcc") == []
+    assert Lines(lines, Letters(), {"t"}).chat("bbbb") == []
 
 
 def test_the_seed_alone_decides_which_of_her_answers_is_said(hers: Lines) -> None:

@@ -15,8 +15,8 @@ from that topic; else the topic that the classifier names; else a line when
     3. the neighbours agree on that topic,
     4. the turn does not speak of the user ("내 생일 언제야?") where the topic never does.
 
-`chat` answers small talk by the nearest line. Everything else goes to the language model. Several
-answers to one question are all hers; the seed of the turn decides which one is said.
+`chat` finds lines for small talk. Everything else goes to the language model. Several answers to
+one question are all hers; the seed of the turn decides which one is said.
 """
 
 from __future__ import annotations
@@ -132,14 +132,14 @@ class Lines:
             return None
         return self.topics.get(self.intent.topic(text))
 
-    def chat(self, text: str, said: Collection[str] = ()) -> Line | None:
-        """The nearest line of small talk whose answer is not in `said`, or None below `near`."""
+    def chat(self, text: str, said: Collection[str] = ()) -> list[tuple[Line, float]]:
+        """Lines of small talk and their cosines, nearest first; none below `near` or in `said`."""
         if self.near >= 1 or not self.small_talk.any() or not text.strip():
-            return None
+            return []
         turns = self.encoder.encode(list({text, matter(text)}))
         cosine = np.where(self.small_talk, (self.vectors @ turns.T).max(axis=1), -1.0)  # [N]
         near = [int(at) for at in np.argsort(-cosine)[:NEIGHBOURS] if cosine[at] >= self.near]
-        return next((self.lines[at] for at in near if self.lines[at].answer not in said), None)
+        return [(self.lines[i], float(cosine[i])) for i in near if self.lines[i].answer not in said]
 
     def without_everyday(self) -> Lines:
         """The lines of all files but everyday_*.jsonl: what she says of herself and of limits."""
