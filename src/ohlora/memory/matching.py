@@ -28,7 +28,7 @@ NAMES = (
     "cosine key_cosine value_cosine named excluded guarded covered whole matched missing lacking"
     " verb kind kind_missed unit concept category_missed broader cued person stranger theirs day"
     " other_day other_named planned newest stale follows sour in_value quiet_covered named_missing"
-    " linked unlinked"
+    " linked unlinked linked_share"
 ).split()
 TURN = "asks own told you words memories nearest bias".split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
@@ -415,6 +415,7 @@ def measures(
         float(names) * missing,
         min(len(found.links & memory.links), 3) / 3,
         float(bool(found.links) and not found.links & memory.links),
+        len(found.links & memory.links) / max(1, len(found.links)),
     ]
 
 

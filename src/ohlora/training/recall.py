@@ -48,7 +48,7 @@ from ohlora.memory.scorer import WEIGHTS, Scorer, family_of, recalls
 from ohlora.memory.store import open_store
 
 Numbers = NDArray[np.float64]
-L2 = 8.0
+L2 = 16.0
 STEPS = 12  # of Newton; the last change no weight by a thousandth
 
 
