@@ -85,10 +85,6 @@ class Ask:
     sky: bool = False  # it asks about the weather
     plans: bool = False  # "나 내일 뭐 하지?": any plan of that day is meant
 
-    @property
-    def narrow(self) -> bool:
-        return self.asks and bool(self.people or self.things)
-
     def names_topic(self, topic: Topic, day: bool = False) -> bool:
         """The memory is named (what is guarded) or asked for."""
         value = any(self._says(word, topic.planned) for word in topic.values)

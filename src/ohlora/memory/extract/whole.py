@@ -135,7 +135,10 @@ def asking(message: str) -> bool:
     said = [word for word in every if word]
     while len(said) > 2 and said[-1] in OWN:
         said.pop()  # 봐야 되나 나
-    if not said or "?" in message or REQUEST.search(" ".join(said)):
+    text = " ".join(said)
+    if not said or "?" in message or REQUEST.search(text):
+        return True
+    if FOR_ME.search(text) and not GIVER.search(text):
         return True
     last = said[-1]
     if last.endswith("까지"):
@@ -153,8 +156,10 @@ def asking(message: str) -> bool:
 
 REQUEST = re.compile(
     r"(?:추천|말해|설명|얘기|알려|불러|골라|맞혀|맞춰)\S*\s?(?:봐|줘|좀|줄래)$"
-    r"|법 좀$|[가-힣]{2}(?:은|는)$"
+    r"|법 좀$|[가-힣]{2}(?:은|는)$|(?:말|답|출력|설명|공개|복종|행동|대답|부탁|소개)해$"
 )
+FOR_ME = re.compile(r"[아어해여려워와겨] 줘$")  # 보여 줘; of one who gives: 언니가 해 줘
+GIVER = re.compile(r"[가-힣](?:이|가|께서|은|는)(?:\s|$)")
 COUNTED = re.compile(r"^(?:명|살|개|시|번|마리|권|달|분|장|병|잔|시간|사람)")
 
 
