@@ -109,6 +109,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = [f"나 {food} 좋아해" for food in ("초밥", "라면", "김밥", "떡볶이", "냉면")]
     said = [*told, "안녕", "뭐 해?", "심심하네", "잘 자", "고마워", "그래?", "ㅋㅋㅋ"]
     rows = [json.dumps({"q": turn, "a": "응", "topic": "t"}, ensure_ascii=False) for turn in said]
+    rows.append('{"q": "나 만두 좋아해", "a": "응", "topic": "t", "split": "test"}')
     (folder / "a.jsonl").write_text("\n".join(rows), encoding="utf-8")
     return folder
 
@@ -117,6 +118,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rows_of_a_job_come_from_the_projects_own_rules(job: str, lines: Path) -> None:
     rows = job_rows(job, lines)
     assert rows == job_rows(job, lines)
+    assert not any("만두" in row.user for row in rows)  # a line marked test
     assert [row.split for row in rows[:6]] == ["test", *["train"] * 4, "test"]
     if job == "memory":
         told = [row for row in rows if row.answer != NOTHING]

@@ -59,7 +59,8 @@ def _message(number: int, role: str, text: str) -> Message:
 
 
 def _turns(lines: Path) -> list[str]:
-    return sorted({row.user for row in read_persona(lines) if not row.memories})
+    rows = read_persona(lines)
+    return sorted({row.user for row in rows if not row.memories and row.split == "train"})
 
 
 def _memory(lines: Path, rng: random.Random) -> list[tuple[str, str]]:
