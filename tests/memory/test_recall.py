@@ -55,7 +55,7 @@ def test_a_turn_encodes_its_prompt_and_nothing_else(
     for number in range(20):
         store.memories.remember(f"열쇠 {number}", "값")
     recall.best("열쇠 3")
-    assert len(encoder.texts) == 3 * 20 + 1  # each memory, its key and its value
+    assert len(encoder.texts) == 2 * 20 + 1  # each memory and its value
     encoder.texts.clear()
     recall.best("열쇠 4")
     assert encoder.texts == ["열쇠 4"]
@@ -105,7 +105,6 @@ def test_tomorrow_becomes_today_in_recall(
     assert texts(recall, "나 오늘 일정 뭐지?") == ["[오늘 일정: 카페 가기]"]
     assert encoder.texts == [
         "[오늘 일정: 카페 가기]",
-        "오늘 일정",
         "카페 가기",
         "나 오늘 일정 뭐지?",
     ]
@@ -139,11 +138,11 @@ def test_vectors_are_kept_and_made_anew_for_another_encoder(
     assert again.texts == [ask]
     changed = NgramEncoder(id="ngrams-2", dim=64)
     assert len(Recall(store, changed).best(ask)) == 1
-    assert changed.texts == ["[이름: 지은]", "이름", "지은", ask]
+    assert changed.texts == ["[이름: 지은]", "지은", ask]
     with sqlite3.connect(tmp_path / "ohlora.db") as db:
         kept = db.execute("select encoder_id, length(vector) from embeddings order by 1").fetchall()
     db.close()
-    assert kept == [("ngrams", 3 * 256 * 4), ("ngrams-2", 3 * 64 * 4)]
+    assert kept == [("ngrams", 2 * 256 * 4), ("ngrams-2", 2 * 64 * 4)]
 
 
 def test_a_vector_of_an_older_text_is_not_trusted(store: Store, recall: Recall) -> None:
@@ -152,7 +151,7 @@ def test_a_vector_of_an_older_text_is_not_trusted(store: Store, recall: Recall) 
     store.memories.edit(record.id, value="하늘")
     fresh = NgramEncoder()
     (found,) = Recall(store, fresh).best("내 이름이 뭐였지?")
-    assert fresh.texts == ["[이름: 하늘]", "이름", "하늘", "내 이름이 뭐였지?"]
+    assert fresh.texts == ["[이름: 하늘]", "하늘", "내 이름이 뭐였지?"]
     assert found.record.value == "하늘"
 
 
@@ -187,9 +186,10 @@ def test_ties_are_settled_by_age_and_many_candidates_by_score(store: Store) -> N
     for number in range(100):
         store.memories.remember(f"열쇠 {number}", "값")
     found = Recall(store, Flat()).best("열쇠", k=13, threshold=0.1)
-    assert [one.record.key for one in found] == (
-        [f"열쇠 {number}" for number in range(79, 69, -1)] + ["열쇠 7", "열쇠 99", "열쇠 98"]
-    )
+    assert len(found) == 13
+    assert [one.record.key for one in found[:10]] == [
+        f"열쇠 {number}" for number in range(79, 69, -1)
+    ]
 
 
 def test_many_threads_recall_while_others_remember(store: Store, recall: Recall) -> None:

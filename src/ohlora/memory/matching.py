@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ohlora.memory.asking import COMMON, PARTICLE, Ask, Topic, cues, same, table
+from ohlora.memory.asking import COMMON, PARTICLE, Ask, Topic, same, table
 from ohlora.memory.extract.korean import build, parts
 from ohlora.memory.extract.notes import bare
 from ohlora.memory.extract.traits import THING
@@ -25,10 +25,8 @@ from ohlora.memory.extract.words import JOBS as WORK
 from ohlora.memory.records import MemoryRecord
 
 NAMES = (
-    "cosine key_cosine value_cosine named excluded guarded covered whole matched missing lacking"
-    " verb kind kind_missed unit concept category_missed broader cued person stranger theirs day"
-    " other_day other_named planned newest stale follows sour in_value quiet_covered named_missing"
-    " linked unlinked linked_share"
+    "cosine value_cosine named excluded guarded covered matched lacking verb kind kind_missed unit"
+    " concept person stranger day planned newest stale sour in_value linked linked_share"
 ).split()
 TURN = "asks own told you words memories nearest bias".split()
 WORD = re.compile(r"[가-힣]+|[A-Za-z]+|\d+")
@@ -82,7 +80,6 @@ class Look:
     roots: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()  # of answer: when, where, ...
     unit: re.Pattern[str] | None = None  # 몇 층 -> 층
-    cued: frozenset[str] = frozenset()  # keys that its wording asks for
     you: bool = False
     sour: bool = False  # it asks what is disliked, or whether something will do
     links: frozenset[str] = frozenset()  # what its words may mean (recall.toml)
@@ -197,7 +194,6 @@ def look(message: str) -> Look:
         elif len(name) > 1 or name in SINGLE:
             nouns[name] = None
     roots.pop("", None)
-    squeezed = "".join(said).lower()
     unit = UNIT.search(message)
     return Look(
         tuple(nouns),
@@ -205,9 +201,6 @@ def look(message: str) -> Look:
         tuple(roots),
         tuple(name for name, (asks, _) in ANSWERED.items() if asks.search(message)),
         re.compile(UNITS.get(unit[1], re.escape(unit[1]))) if unit else None,
-        frozenset(
-            key for key, said_so in cues().items() if any(cue in squeezed for cue in said_so)
-        ),
         any(word in YOU for word in said),
         SOUR_ASK.search(message) is not None,
         linked(squares(said), 1),
@@ -338,20 +331,18 @@ def measures(
     asked: Ask,
     memory: Seen,
     topic: Topic,
-    cosines: Sequence[float],
-    days: bool,
+    cosine: float,
+    value_cosine: float,
     day: bool,
     newest: float,
     stale: bool,
-    follows: float,
 ) -> list[float]:
     """The numbers NAMES of one message and one memory.
 
-    cosines  of the message with the memory (above the encoder's threshold), its key, its value
-    days     the message names a day, `day`: the memory is of that day
+    cosine   with the memory, above the encoder's threshold; value_cosine with its value alone
+    day      the memory is of a day that the message names
     newest   0 for the oldest memory that may come, 1 for the newest
     stale    a newer one says that this ended or turned
-    follows  how well what it ended or turned is covered, 0..1
     """
     hits = [_hit(noun, memory) for noun in found.nouns]
     loose = [
@@ -360,48 +351,32 @@ def measures(
     ]
     wanted = len(hits) + 0.5 * len(loose)
     verbs = sum(one in memory.roots for one in found.roots) + sum(hit > 0 for hit in loose)
-    covered = (sum(hits) + 0.5 * sum(loose)) / wanted if wanted else 0.0
     kind = [one in memory.kinds for one in found.kinds]
     meant = {one for noun in found.nouns for one in called().get(noun, ())}
-    asks_for = {kind for key in found.cued for kind in (key, *called().get(key, ()))}
     concept = bool(meant & memory.concepts)
     people = [noun for noun in found.nouns if noun in PEOPLE or noun in ANIMALS]
     near = [_hit(one, memory) > 0 for one in people]
-    lacks = [
-        noun
-        for noun, hit in zip(found.nouns, hits, strict=True)
-        if hit == 0 and not called().get(noun, frozenset()) & memory.concepts
-    ]
-    names = asked.names_topic(topic, day)
-    missing = min(float(len(lacks)), 2.0)
+    links = len(found.links & memory.links)
     return [
-        *cosines,
-        float(names),
+        cosine,
+        value_cosine,
+        float(asked.names_topic(topic, day)),
         float(asked.excludes(topic) and not concept),
         float(topic.guarded),
-        covered,
-        float(bool(found.nouns) and not lacks),
+        (sum(hits) + 0.5 * sum(loose)) / wanted if wanted else 0.0,
         min(sum(hits), 2.0),
-        missing,
         float(sum(hit == 0 for hit in loose) + sum(one not in memory.roots for one in found.roots)),
         min(float(verbs), 1.0),
         float(any(kind)),
         float(bool(kind) and not any(kind)),
         float(found.unit is not None and found.unit.search(memory.text) is not None),
         float(concept),
-        float(any(called().get(one, frozenset()) for one in lacks)),
-        float(any(concepts().get(noun, frozenset()) & memory.words for noun in found.nouns)),
-        float(bool(asks_for & memory.concepts)),
         float(any(near)),
         float(bool(people) and not all(near)),
-        float(bool(topic.person) and not people and sum(hits) == 0),
         float(day and not asked.sky),
-        float(days and not day),
-        float(days and not day and names),
         float(topic.planned and asked.plans),
         newest,
         float(stale),
-        follows,
         float(memory.sour and not found.sour),
         float(
             any(
@@ -411,11 +386,8 @@ def measures(
                 for noun in found.nouns
             )
         ),
-        covered * float(not asked.asks),
-        float(names) * missing,
-        min(len(found.links & memory.links), 3) / 3,
-        float(bool(found.links) and not found.links & memory.links),
-        len(found.links & memory.links) / max(1, len(found.links)),
+        min(links, 3) / 3,
+        links / max(1, len(found.links)),
     ]
 
 
@@ -432,12 +404,6 @@ def of_turn(found: Look, asked: Ask, memories: int, nearest: float) -> list[floa
         nearest,
         1.0,
     ]
-
-
-def coverage(found: Look, memory: Seen) -> float:
-    """The part of the message's nouns that the memory has, 0..1."""
-    hits = [_hit(noun, memory) for noun in found.nouns]
-    return sum(hits) / len(hits) if hits else 0.0
 
 
 def turns(newer: Seen, older: Seen) -> bool:

@@ -8,9 +8,9 @@ The nearest and those that share a word with the message are measured (matching.
 in common and missing, the kind of answer, whose it is, of which day, how old. A small learned model
 weighs that and says which is meant, or that none is (scorer.py).
 
-    matrix   [N, D]      one unit vector per memory
-    parts    [N, 2, D]   of its key and of its value
-    cosine   [N]         with the prompt
+    matrix   [N, D]   one unit vector per memory
+    values   [N, D]   one of its value alone
+    cosine   [N]      with the prompt
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from ohlora.memory.matching import (
     NAMES,
     Look,
     Seen,
-    coverage,
     look,
     measures,
     of_turn,
@@ -212,21 +211,21 @@ class Recall:
         self._table, self._change, self._today = table, change, today
 
     def _vectors(self, records: list[MemoryRecord], known: dict[int, tuple[str, bytes]]) -> Vector:
-        """Vectors of each record [N, 3, D], of its text, key and value: the known ones where its
-        text is the same, else encoded."""
+        """Vectors of each record [N, 2, D], of its text and value: the known ones where its text is
+        the same, else encoded."""
         hashes = [content_hash(record.text) for record in records]
-        vectors = np.zeros((len(records), 3, self.encoder.dim), "f4")
+        vectors = np.zeros((len(records), 2, self.encoder.dim), "f4")
         missing = []
         for row, (record, digest) in enumerate(zip(records, hashes, strict=True)):
             of, data = known.get(record.id, ("", b""))
             if of == digest and len(data) == vectors[row].nbytes:
-                vectors[row] = np.frombuffer(data, "<f4").reshape(3, -1)
+                vectors[row] = np.frombuffer(data, "<f4").reshape(2, -1)
             else:
                 missing.append(row)
         if missing:
-            said = [(one.text, one.key, one.value) for one in (records[row] for row in missing)]
+            said = [(one.text, one.value) for one in (records[row] for row in missing)]
             found = self.encoder.encode([text for texts in said for text in texts])
-            vectors[missing] = found.reshape(len(missing), 3, -1)
+            vectors[missing] = found.reshape(len(missing), 2, -1)
             fresh = [
                 (records[row].id, hashes[row], vectors[row].astype("<f4").tobytes())
                 for row in missing
@@ -245,7 +244,7 @@ class Table:
         self.records: list[MemoryRecord] = []
         self.dropped = 0  # rows out of use
         self._matrix: NDArray[np.float32] = np.zeros((64, dim), "f4")
-        self._parts: NDArray[np.float32] = np.zeros((64, 2, dim), "f4")
+        self._values: NDArray[np.float32] = np.zeros((64, dim), "f4")
         self._until: NDArray[np.float64] = np.zeros(64)  # seconds since 1970; -inf: dropped
         self._first: NDArray[np.int32] = np.zeros(64, "i4")  # days since year 1; -1: of no day
         self._last: NDArray[np.int32] = np.zeros(64, "i4")
@@ -257,10 +256,10 @@ class Table:
     def append(self, record: MemoryRecord, vectors: Vector) -> None:
         row, when = len(self.records), record.when
         if row == len(self._matrix):
-            self._matrix, self._parts = doubled(self._matrix), doubled(self._parts)
+            self._matrix, self._values = doubled(self._matrix), doubled(self._values)
             self._until = doubled(self._until)
             self._first, self._last = doubled(self._first), doubled(self._last)
-        self._matrix[row], self._parts[row] = vectors[0], vectors[1:]
+        self._matrix[row], self._values[row] = vectors
         self._until[row] = (
             datetime.fromisoformat(record.expires).timestamp() if record.expires else np.inf
         )
@@ -311,20 +310,19 @@ class Table:
             return None
         meant = self._meant(days)
         last = max(len(ordered) - 1, 1)
-        stale, follows = self._turned(ordered, found)
-        parts = self._parts[ordered] @ query  # [rows, 2]
+        stale = self._stale(ordered)
+        of_value = self._values[ordered] @ query  # [rows]
         numbers = [
             measures(
                 found,
                 read.asked,
                 self._seen[row],
                 self._topics[row],
-                (float(cosines[row]) - anchor, float(parts[at, 0]), float(parts[at, 1])),
-                bool(days),
+                float(cosines[row]) - anchor,
+                float(of_value[at]),
                 bool(days) and bool(meant[row]),
                 at / last,
                 row in stale,
-                follows.get(row, 0.0),
             )
             for at, row in enumerate(ordered)
         ]
@@ -336,17 +334,15 @@ class Table:
             np.array(of_turn(found, read.asked, len(ordered), highest)),
         )
 
-    def _turned(self, ordered: list[int], found: Look) -> tuple[set[int], dict[int, float]]:
-        """Rows that a newer one makes stale, and how well what those tell is covered."""
-        stale, follows = set[int](), dict[int, float]()
+    def _stale(self, ordered: list[int]) -> set[int]:
+        """Rows, oldest change first, that a newer one says ended or turned."""
         changes = [(at, row) for at, row in enumerate(ordered) if self._seen[row].change]
-        for at, row in changes[-CHANGES:]:
-            for older in ordered[:at]:
-                if turns(self._seen[row], self._seen[older]):
-                    stale.add(older)
-                    covered = coverage(found, self._seen[older])
-                    follows[row] = max(follows.get(row, 0.0), covered)
-        return stale, follows
+        return {
+            older
+            for at, row in changes[-CHANGES:]
+            for older in ordered[:at]
+            if turns(self._seen[row], self._seen[older])
+        }
 
     def _holds(self, days: list[When], now: datetime) -> NDArray[np.bool_]:
         """Rows that hold now and are of no other day than those."""
