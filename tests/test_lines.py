@@ -126,7 +126,6 @@ def test_boundaries_are_kept_whatever_the_wording(hers: Lines, turn: str, topic:
         "손목 시계 샀어",
         "감기약 먹었어",
         "친구 결혼식 가",
-        "점심 뭐 먹지",
         "오늘 진짜 춥다",
         "와 신기하다",
         "끝말잇기 하자",
