@@ -39,7 +39,7 @@ from ohlora.training.llm_tokens import embedded_coder
 Says = Callable[[str], str]
 LINES = embedded() / "personas" / "ohlora" / "lines"
 SENTENCES = Path(__file__).parent.parent / "tests" / "memory" / "heldout.txt"
-TURNS, TALKS = 5, 8  # of a conversation, summed up at once; conversations
+TURNS = 5  # of a conversation, summed up at once
 
 
 def write_base(folder: Path) -> None:
@@ -97,7 +97,7 @@ def expression(says: Says) -> Iterator[Row]:
 def summary(says: Says) -> Iterator[Row]:
     groups: list[list[str]] = []
     wants: list[str] = []
-    for script in memory_scripts("development")[:TALKS]:
+    for script in memory_scripts("development"):
         turns = [step.say for step in script.steps if step.say]
         groups += [turns[at : at + TURNS] for at in range(0, len(turns), TURNS)]
         wants += [step.want for step in script.steps if step.want]
