@@ -32,11 +32,9 @@ from ohlora.training.encoder_gemma import (
     GemmaConfig,
     GemmaLosses,
     fit,
-    neighbours,
     write_weights,
 )
 from ohlora.training.encoder_gemma_network import SentenceGemma
-from ohlora.training.encoder_teacher import read_teacher, write_teacher
 from ohlora.training.vocabulary import make_bpe
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "llm"))
@@ -257,10 +255,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> GemmaLosses:
         sts_dev=sts[:20],
         small_talk=[f"{a}? {b}? {c}?" for a in words for b in words for c in words],
     )
-    vectors = np.random.default_rng(0).normal(size=(len(sentences), 5))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    teacher = dict(zip(sentences, vectors.astype(np.float32), strict=True))
-    return GemmaLosses(data, embedded() / "personas" / "ohlora" / "lines", SMALL, teacher)
+    return GemmaLosses(data, embedded() / "personas" / "ohlora" / "lines", SMALL)
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
@@ -272,23 +267,6 @@ def test_every_task_reaches_the_adapter_and_the_head(
     assert torch.isfinite(loss)
     for parameter in (model.layers[0].q_proj.lora_A, model.head.weight):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
-
-
-def test_following_the_teacher_is_having_its_order_of_pairs(losses: GemmaLosses) -> None:
-    texts = list(losses.teacher)[:20]
-    pairs = list(zip(texts, texts[1:], strict=False)) + [("only we", "know these")]
-    taught = torch.tensor([float(losses.teacher[a] @ losses.teacher[b]) for a, b in pairs[:-1]])
-    strange = torch.tensor([7.0])  # counts for nothing
-    agreed = losses.follow(pairs, torch.cat([taught * 20, strange]))
-    against = losses.follow(pairs, torch.cat([-taught, strange]))
-    assert float(agreed) < 0.1 < 1 < float(against)
-
-
-def test_the_neighbours_of_a_sentence_are_the_nearest_others() -> None:
-    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], np.float32)
-    near = neighbours(dict(zip("abcd", vectors, strict=True)), count=2)
-    assert near == {"a": ["b", "d"], "b": ["d", "a"], "c": ["d", "b"], "d": ["b", "c"]}
-    assert neighbours({}) == {}
 
 
 def test_a_killed_run_ends_like_an_uninterrupted_one(
@@ -346,31 +324,11 @@ def test_a_run_is_published_with_its_mix_and_thresholds(
     assert (encoder.encode_gemma(TEXTS) * model.encode(TEXTS)).sum(axis=1).min() > 0.98
 
 
-def test_a_teacher_never_sees_what_is_measured(tmp_path: Path) -> None:
-    (tmp_path / "kor_nlu").mkdir()
-    for part, sentence in (("train", "알아"), ("dev", "몰라"), ("test", "비밀")):
-        rows = ["head", f"g\tf\ty\t1\t3\t{sentence}\t비밀", f"g\tf\ty\t1\t3\t{sentence}\t우리"]
-        (tmp_path / "kor_nlu" / f"sts-{part}.tsv").write_text("\n".join(rows), "utf-8")
-    asked: list[str] = []
-
-    def encode(texts):
-        asked.extend(texts)
-        return np.eye(len(texts), 3)
-
-    write_teacher(tmp_path / "teacher.safetensors", tmp_path, encode)
-    assert asked == ["알아"]
-    teacher = read_teacher(tmp_path / "teacher.safetensors")
-    np.testing.assert_array_equal(teacher["알아"], [1, 0, 0])
-
-
-@pytest.mark.skipif(
-    not (embedded() / "encoder_gemma").is_dir(), reason="the embedded Gemma encoder is not there"
-)
-def test_the_embedded_folder_fits_its_code() -> None:
-    config = json.loads((embedded() / "encoder_gemma" / "config.json").read_text("utf-8"))
-    assert config["layers"] > 0 and 0 < config["mix"] < 1
-    with pytest.raises(CheckpointError, match="base"):  # the tiny base is not its base
-        load_encoder("gemma")
+def test_a_trained_folder_is_named_like_any_encoder(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="tokens of our tokenizer"):
+        load_encoder(f"gemma:{folder}")  # our real tokenizer does not fit the tiny base
+    with pytest.raises(CheckpointError, match="no sentence encoder here"):
+        load_encoder(f"gemma:{folder.parent / 'nothing'}")
 
 
 def test_a_copied_folder_is_the_same_encoder(folder: Path, tokenizer: Path, tmp_path: Path) -> None:

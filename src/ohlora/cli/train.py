@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,9 +32,6 @@ def encoder(
     run: Annotated[
         Path | None, typer.Option(help="gemma: run folder, made or gone on with.")
     ] = None,
-    teacher: Annotated[
-        Path | None, typer.Option(help="gemma: a file of ohlora.training.encoder_teacher.")
-    ] = None,
 ) -> None:
     """Train the sentence encoder: static about five minutes on one thread, gemma about an hour.
 
@@ -58,8 +54,8 @@ def encoder(
                 "--kind gemma needs --run, the folder a stopped training goes on from.",
                 "--kind gemma에는 멈춘 학습을 이어갈 폴더 --run이 필요해요.",
             )
-        given = GemmaConfig(teacher=str(teacher or ""))
-        train(given if steps is None else replace(given, total_steps=steps), data, lines, run)
+        chosen = GemmaConfig() if steps is None else GemmaConfig(total_steps=steps)
+        train(chosen, data, lines, run)
         publish(run, out, data, lines)
         print(out)
         return

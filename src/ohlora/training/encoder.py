@@ -147,10 +147,10 @@ class Losses:
         cosine, score = (left * right).sum(1), torch.tensor([r[2] for r in rows])
         return self.cosent(cosine, score) + 10 * F.mse_loss(cosine, score)
 
-    def cosent(self, cosine: Tensor, score: Tensor, margin: float = 1e-4) -> Tensor:
-        """Cosines [N] should be in the order of scores that are more than margin apart."""
+    def cosent(self, cosine: Tensor, score: Tensor) -> Tensor:
+        """Cosines [N] should be in the order of the scores [N]."""
         order = (cosine[:, None] - cosine[None]) * self.config.scale  # [N, N]
-        wrong = order[score[:, None] < score[None] - margin]
+        wrong = order[score[:, None] < score[None] - 1e-4]
         return torch.logsumexp(torch.cat([torch.zeros(1), wrong]), 0)
 
     def contrast(self, model: BagEncoder, rng: random.Random) -> Tensor:

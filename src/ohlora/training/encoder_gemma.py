@@ -2,10 +2,8 @@
 
     python -m ohlora.training.encoder_gemma RUN_DIR --data ../shared/data --out my_encoder
 
-The tasks are those of encoder.py. With a teacher (encoder_teacher.py) the task "sts" also asks for
-the teacher's order of pairs that no person scored: each sentence with one of its neighbours, and
-with a random other (silver pairs, Thakur et al. 2021, https://arxiv.org/abs/2010.08240). What is
-published is the mean of the weights over the last steps, roughly 1 / (1 - average) of them.
+The tasks are those of encoder.py, in smaller batches. What is published is the mean of the weights
+over the last steps, roughly 1 / (1 - average) of them.
 
 The run folder holds config.json, log.jsonl and step_NNNNNN.pt (the newest two). Called again with
 the same folder the run goes on where it stopped, with the batches it would have drawn.
@@ -21,7 +19,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +44,6 @@ from ohlora.training.encoder import (
     Losses,
 )
 from ohlora.training.encoder_gemma_network import SentenceGemma
-from ohlora.training.encoder_teacher import Teacher, read_teacher
 from ohlora.training.gemma3 import LINEARS
 
 log = logging.getLogger(__name__)
@@ -64,7 +61,6 @@ class GemmaConfig:
     total_steps: int = 750
     batch_size: int = 96  # sentence pairs of the task "contrast"
     pairs: int = 64  # of the tasks "sts" and "entailment"
-    teacher: str = ""  # a file of encoder_teacher.py; "" for none
     lr: float = 6e-4
     head_lr: float = 0.5  # the head's rate, as a share of lr
     warmup_steps: int = 30
@@ -79,72 +75,35 @@ class GemmaConfig:
 
 
 TASKS = {  # share of the steps
-    "sts": 0.54, "contrast": 0.16, "entailment": 0.08, "recall": 0.12, "repeat": 0.10,
+    "sts": 0.66, "contrast": 0.12, "entailment": 0.06, "recall": 0.09, "repeat": 0.07,
 }  # fmt: skip
-TEACHER_WEIGHT, TEACHER_MARGIN = 0.5, 0.01  # its cosines lie close together, in 0.7 to 1
 MIXES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # weights of the Gemma cosine to choose from
 
 
 class GemmaLosses(Losses):
-    """The losses of encoder.py, with smaller batches, and a teacher for "sts"."""
+    """The losses of encoder.py, with smaller batches."""
 
-    def __init__(
-        self,
-        data: encoder_data.EncoderData,
-        lines: Path,
-        config: GemmaConfig,
-        teacher: Teacher,
-    ) -> None:
+    def __init__(self, data: encoder_data.EncoderData, lines: Path, config: GemmaConfig) -> None:
         super().__init__(data, lines, EncoderConfig(batch_size=config.batch_size))
-        self.pairs, self.teacher = config.pairs, teacher
-        self.near = neighbours(teacher)
+        self.pairs = config.pairs
 
     def sts(self, model: SentenceGemma, rng: random.Random) -> Tensor:  # type: ignore[override]
         rows = rng.sample(self.data.sts_train, self.pairs)
-        pairs = [(a, b) for a, b, _ in rows]
-        if self.teacher:
-            # Most pairs are far apart: what the teacher has to say is who is a bit nearer.
-            known = [a for a, _ in pairs if a in self.near][: self.pairs // 2]
-            pairs += [(a, rng.choice(self.near[a])) for a in known]
-            pairs += [(row[0], rng.choice(rows)[1]) for row in rows]
-        vectors = dict(zip(texts := list(dict.fromkeys(sum(pairs, ()))), model(texts), strict=True))
-        cosine = torch.stack([vectors[a] @ vectors[b] for a, b in pairs])
+        vectors = model([row[i] for i in (0, 1) for row in rows])
+        cosine = (vectors[: len(rows)] * vectors[len(rows) :]).sum(1)
         score = torch.tensor([row[2] for row in rows])
-        told = cosine[: len(rows)]
-        loss = self.cosent(told, score) + 10 * F.mse_loss(told, score)
-        if self.teacher:
-            loss = loss + self.follow(pairs, cosine)
-        return loss
+        return self.cosent(cosine, score) + 10 * F.mse_loss(cosine, score)
 
     def entailment(self, model: SentenceGemma, rng: random.Random) -> Tensor:  # type: ignore[override]
         rows = rng.sample(self.data.triples, self.pairs)
         vectors = model([row[i] for i in range(3) for row in rows])
         return self.info_nce(vectors[: len(rows)], vectors[len(rows) :])
 
-    def follow(self, pairs: Sequence[tuple[str, str]], cosine: Tensor) -> Tensor:
-        """The pairs that the teacher knows should be in the order of its cosines."""
-        known = [i for i, (a, b) in enumerate(pairs) if a in self.teacher and b in self.teacher]
-        taught = [float(self.teacher[a] @ self.teacher[b]) for a, b in (pairs[i] for i in known)]
-        return TEACHER_WEIGHT * self.cosent(cosine[known], torch.tensor(taught), TEACHER_MARGIN)
-
-
-def neighbours(teacher: Teacher, count: int = 5) -> dict[str, list[str]]:
-    """The nearest other sentences of each, nearest first."""
-    texts, near = list(teacher), {}
-    vectors = np.stack(list(teacher.values())) if teacher else np.zeros((0, 1))
-    for start in range(0, len(texts), 1_000):
-        cosine = vectors[start : start + 1_000] @ vectors.T
-        cosine[np.arange(len(cosine)), start + np.arange(len(cosine))] = -1
-        for row, found in enumerate(np.argsort(-cosine, axis=1)[:, :count]):
-            near[texts[start + row]] = [texts[i] for i in found]
-    return near
-
 
 def train(config: GemmaConfig, corpora: Path, lines: Path, run_dir: Path) -> None:
     """Train; called again with the same run_dir, resumes."""
-    teacher = read_teacher(Path(config.teacher)) if config.teacher else {}
     data = encoder_data.load(corpora, reviews=20_000)
-    fit(load_model(config), GemmaLosses(data, lines, config, teacher), config, run_dir)
+    fit(load_model(config), GemmaLosses(data, lines, config), config, run_dir)
 
 
 def fit(model: SentenceGemma, losses: GemmaLosses, config: GemmaConfig, run_dir: Path) -> None:
@@ -318,7 +277,7 @@ def publish(run_dir: Path, out: Path, corpora: Path, lines: Path) -> None:
         "memory": encoder_measure.at_threshold(memory, recall_at),
         "lines": encoder_measure.at_threshold(answers, lines_at),
     }
-    trained = asdict(replace(config, teacher=Path(config.teacher).name)) | {"tasks": TASKS}
+    trained = asdict(config) | {"tasks": TASKS}
     write_config(out, facts | chosen | {"measured": measured, "training": trained})
     log.info("%s", json.dumps(measured, indent=2))
 
