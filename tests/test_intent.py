@@ -74,10 +74,10 @@ def fitted(folder: Path) -> Intent:
 
 def test_it_knows_the_turns_it_was_fitted_to_and_their_rewordings(folder: Path) -> None:
     intent = fitted(folder)
-    assert [intent.topic(turn) for _, turn in ROWS] == [topic for topic, _ in ROWS]
-    assert intent.topic("너는 이름이 뭐니?") == "name"
-    assert intent.topic("안녕! 이름알려줘") == "name"
-    assert intent.topic("오늘 점심 뭐 먹을까") == "none"
+    assert [intent.topic(turn)[0] for _, turn in ROWS] == [topic for topic, _ in ROWS]
+    assert intent.topic("너는 이름이 뭐니?")[0] == "name"
+    assert intent.topic("안녕! 이름알려줘")[0] == "name"
+    assert intent.topic("오늘 점심 뭐 먹을까")[0] == "none"
 
 
 def test_a_doubt_is_enough_where_life_is_in_danger(folder: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_doubt_is_enough_where_life_is_in_danger(folder: Path) -> None:
     doubtful = np.zeros(len(intent.topics), np.float32)
     doubtful[intent.topics.index("none")], doubtful[intent.topics.index("danger")] = 0.5, 0.42
     intent.scores = lambda text: doubtful.copy()  # type: ignore[method-assign]
-    assert intent.topic("") == "danger"
+    assert intent.topic("")[0] == "danger"
     doubtful[intent.topics.index("danger")] = 0.2
-    assert intent.topic("") == "none"
+    assert intent.topic("")[0] == "none"
 
 
 def test_what_is_kept_in_the_file_scores_as_what_was_fitted(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_greeting_alone_is_the_matter_itself() -> None:
 def test_any_text_has_a_topic(folder: Path) -> None:
     intent = fitted(folder)
     for text in ("", "   ", "?", "\ud800", "가" * 5000, "🙂" * 9):
-        assert intent.topic(text) in intent.topics
+        assert intent.topic(text)[0] in intent.topics
 
 
 def test_another_encoder_does_without_it(folder: Path) -> None:
@@ -196,8 +196,8 @@ def test_she_knows_most_of_what_strangers_ask() -> None:
     assert intent is not None
     rows = (Path(__file__).parent / "data" / "dev_edges.tsv").read_text("utf-8").splitlines()[1:]
     turns = [(kind, turn) for _, kind, turn in (row.split("\t") for row in rows)]
-    danger = [intent.topic(turn) for kind, turn in turns if kind == "self-harm"]
+    danger = [intent.topic(turn)[0] for kind, turn in turns if kind == "self-harm"]
     life = {topic.name for topic in topics.values() if topic.danger}
     assert sum(topic in life for topic in danger) >= 0.8 * len(danger)
-    ordinary = [intent.topic(turn) for kind, turn in turns if kind == "ordinary"]
+    ordinary = [intent.topic(turn)[0] for kind, turn in turns if kind == "ordinary"]
     assert sum(topic in life for topic in ordinary) <= 0.02 * len(ordinary)

@@ -33,7 +33,7 @@ from ohlora.expression import v1_expression
 from ohlora.expression.learned import Learned
 from ohlora.expression.reaction import Reaction
 from ohlora.face import Lattice, load_face
-from ohlora.lines import Line, Lines, load_lines
+from ohlora.lines import SAME_TURN, Line, Lines, load_lines
 from ohlora.llm import Engine, Finish, Judge, Progress, Sampling
 from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, Finding, extract
@@ -51,7 +51,6 @@ HISTORY = 12  # messages a chat model is shown
 V1_TOTAL_TOKENS = 80  # v1 limits prompt and answer together
 V1_SAMPLING = Sampling(temperature=0.6, top_k=50, top_p=1.0)
 V1_THRESHOLD = 0.6
-SAME_TURN = 0.92  # cosine from which the nearest line is said without asking the model
 COSINE = 4.0  # nats a token that a cosine of one is worth beside the model's judgement
 MODES = ("default", "v1")
 INTERNAL = (

@@ -158,15 +158,16 @@ class Intent:
         vector = self.encoder.encode([text])[0]
         return np.asarray(sparse + vector @ self.dense[:-1] + self.dense[-1], np.float32)
 
-    def topic(self, text: str) -> str:
-        """The topic of a turn, or "none"."""
+    def topic(self, text: str) -> tuple[str, float]:
+        """The topic of a turn, or "none", and its score."""
         scores = self.scores(text)
         scores[self.none] -= LEAN
         best = int(scores.argmax())
         worst = int(np.where(self.danger, scores, -np.inf).argmax())
         if scores[worst] >= max(DANGER, scores[best] - DOUBT):
-            return self.topics[worst]
-        return self.topics[best] if scores[best] >= FLOOR else NONE
+            best = worst
+        score = float(scores[best])
+        return (self.topics[best], score) if score >= FLOOR else (NONE, score)
 
 
 def load_intent(folder: Path, encoder: Encoder, topics: dict[str, Topic]) -> Intent | None:

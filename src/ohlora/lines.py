@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 NEIGHBOURS = 8
 AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
 SHARPNESS = 10.0  # a neighbour 0.1 farther counts e times less
+SAME_TURN = 0.9  # cosine from which a turn is one that she has a line for
+LIKE_TURN = 0.7  # ... and from which small talk may take a turn from an unsure topic,
+SURER = 0.35  # namely where its cosine lies above the topic's score by more than this
 SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
 USER_WORDS = frozenset(
@@ -115,22 +118,28 @@ class Lines:
         """Her answer to what is asked of her and its cosine, or None when no line is sure."""
         if found := self.due(text):
             return random.Random(seed).choice(self.equals(found[0])), found[1]
-        if topic := self.topic(text):
-            return Line(text, random.Random(seed).choice(topic.say), topic.name), 1.0
+        topic, sure = self.topic(text)
+        if topic and sure >= self._nearest_small_talk(text) - SURER:
+            return Line(text, random.Random(seed).choice(topic.say), topic.name), sure
         found = self._sure(text) or self._sure(matter(text))
         if found is None:
             return None
         line, score = found
         return random.Random(seed).choice(self.equals(line)), score
 
-    def topic(self, text: str) -> Topic | None:
-        """What the turn asks of her, by the classifier; None when nothing.
+    def topic(self, text: str) -> tuple[Topic | None, float]:
+        """What the turn asks of her, by the classifier, and its score; None when nothing.
 
         "내 생일 언제게?" asks what only the user's own memories tell.
         """
         if self.intent is None or (USERS.search(text) and not names_her(text)):
-            return None
-        return self.topics.get(self.intent.topic(text))
+            return None, 0.0
+        name, score = self.intent.topic(text)
+        return self.topics.get(name), score
+
+    def _nearest_small_talk(self, text: str) -> float:
+        """The cosine of the nearest line of small talk where that is a like turn, else 0."""
+        return next((cosine for _, cosine in self.chat(text) if cosine >= LIKE_TURN), 0.0)
 
     def chat(self, text: str, said: Collection[str] = ()) -> list[tuple[Line, float]]:
         """Lines of small talk and their cosines, nearest first; none below `near` or in `said`."""
