@@ -124,9 +124,20 @@ class Memories:
             return self._get(db, memory_id)
 
     def delete(self, memory_id: int) -> MemoryRecord:
-        """Take a memory out of use; undo brings it back, purge makes it final."""
-        (record,) = self.forget({memory_id: None})
-        return record
+        """Take a memory out of use; undo brings it back, purge makes it final.
+
+        What the same message left beside it, and says it again, goes with it.
+        """
+        gone = self.get(memory_id)
+        beside = [
+            other.id
+            for other in self.all()
+            if other.id != memory_id
+            and other.source_message_id is not None
+            and other.source_message_id == gone.source_message_id
+            and any(stem in other.value for stem in stems(gone.value))
+        ]
+        return self.forget({memory_id: None, **dict.fromkeys(beside)})[0]
 
     def undo(self, memory_id: int | None = None) -> Undone:
         """Undo the last change, or the last change of one memory; again undoes the one before.
@@ -377,3 +388,8 @@ class Memories:
     def _next_change(self, db: Connection) -> int:
         row = db.execute("select coalesce(max(change_id), 0) + 1 from memory_history").fetchone()
         return int(row[0])
+
+
+def stems(text: str) -> list[str]:
+    """The first two letters of each longer word: what an ending of Korean leaves as it is."""
+    return [word[:2] for word in text.split() if len(word) > 1]

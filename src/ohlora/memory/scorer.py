@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ohlora.memory.matching import NAMES, TURN
 
 Numbers = NDArray[np.float64]
-SURE = 0.6  # P(silence) above which nothing is recalled: missing is a little worse than erring
+SURE = 0.5  # P(silence) above which nothing is recalled
 WEIGHTS = Path(__file__).parent / "recall.json"
 
 
