@@ -90,6 +90,8 @@ def test_a_link_out_of_the_models_folder_is_refused(
 
 
 COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 import sys
 from ohlora.checkpoints import load_catalog
 from ohlora.checkpoints.pull import pull
@@ -154,7 +156,7 @@ def test_ctrl_c_ends_soon_and_keeps_what_came(stocked: Hub, rows: dict[str, Row]
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert time.monotonic() - began < 30 and process.returncode != 0
+    assert time.monotonic() - began < 10 and process.returncode != 0
     (part,) = staging(row).glob("*.incomplete")
     assert part.stat().st_size > 0
     assert fetch(row)[0].status == "ready"
