@@ -189,8 +189,8 @@ def test_her_weights_are_fitted_to_her_encoder_and_topics() -> None:
     assert {topic for topic, _ in read_turns(LINES / TURNS)} == set(intent.topics)
 
 
-def test_she_knows_most_of_what_strangers_ask() -> None:
-    """tests/data/dev_facts.tsv and dev_edges.tsv: written by somebody else, never fitted to."""
+def test_she_hears_a_danger_to_life_in_strangers_words_and_seldom_elsewhere() -> None:
+    """tests/data/dev_edges.tsv: written by somebody else, never fitted to."""
     topics = read_topics(LINES / TOPICS)
     intent = load_intent(LINES, load_encoder(), topics)
     assert intent is not None

@@ -7,7 +7,6 @@ import errno
 import json
 import lzma
 import random
-import shutil
 import time
 import warnings
 from dataclasses import replace
@@ -367,26 +366,6 @@ def test_the_benchmark_trains_the_same_network_both_ways(config):
         want = training_llm.transformers_base(coder).float()(ids).logits[wanted]
         got = llm.AdapterRecipe(config, coder, rows).net.float()(ids, wanted)
     torch.testing.assert_close(got, want, rtol=0.02, atol=0.02)
-
-
-def test_a_run_of_before_is_taken_over(config, tmp_path):
-    """Checkpoints of the loop that training/llm.py had until 30 November 2026."""
-    whole = weights(llm.train(config, tmp_path / "whole"))
-    run = tmp_path / "run"
-    llm.train(replace(config, total_steps=4), run)
-    state = torch.load(run / "checkpoints" / "step_000004" / "state.pt", weights_only=True)
-    old = {
-        "step": 4,
-        "model": state["modules"]["adapter"],
-        "optimizer": state["optimizers"]["adapter"],
-        "rng": state["random"]["torch"],
-    }
-    shutil.rmtree(run)
-    run.mkdir()
-    torch.save(old, run / "step_000004.pt")
-    (run / "config.json").write_text("{}")
-    resumed = weights(llm.train(config, run))
-    assert whole.keys() == resumed.keys() and not (run / "step_000004.pt").exists()
 
 
 def test_the_exported_adapter_is_pefts_and_means_the_same_there_and_here(config, tiny, tmp_path):

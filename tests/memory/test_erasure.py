@@ -130,8 +130,8 @@ def test_a_deleted_memory_takes_what_repeats_it_along_and_undo_brings_both(store
     asked, _ = store.begin_turn(said, "여자친구랑 헤어졌어 3년 만났는데", "r1")
     fact, _ = store.memories.remember("여자친구", "헤어짐", source_message_id=asked)
     store.memories.remember("3년", "여자친구랑 헤어졌어 3년 만났음", source_message_id=asked)
-    store.memories.remember("취미", "수영", source_message_id=asked)
+    store.memories.remember("동생", "헤어짐", source_message_id=asked)
     store.memories.delete(fact.id)
-    assert [record.key for record in store.memories.all()] == ["취미"]
+    assert [record.key for record in store.memories.all()] == ["동생"]
     store.memories.undo()
-    assert {record.key for record in store.memories.all()} == {"여자친구", "3년", "취미"}
+    assert {record.key for record in store.memories.all()} == {"여자친구", "3년", "동생"}

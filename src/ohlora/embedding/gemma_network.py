@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.errors import CheckpointError
 from ohlora.llm.adapter import adapter_digest, merge, read_adapter
-from ohlora.llm.convert import fill_layer, no_torch
+from ohlora.llm.convert import fill_layers, layer_options, no_torch
 from ohlora.llm.ct2 import fitting_threads
 from ohlora.llm.engine import Progress
 from ohlora.llm.gguf_base import (
@@ -117,31 +116,13 @@ def write_network(
         shape.layers,
         shape.heads,
         activation=common_spec.Activation.GELUTanh,
-        pre_norm=True,
-        ffn_glu=True,
-        rms_norm=True,
-        rotary_dim=shape.head_size,
-        rotary_interleave=False,
-        rotary_base=shape.rope_local,
-        num_heads_kv=None if shape.kv_heads == shape.heads else shape.kv_heads,
-        head_dim=shape.head_size,
-        pre_post_layer_norm=True,
-        qk_norm=True,
+        **layer_options(shape),
     )
     encoder.scale_embeddings = True
     encoder.embeddings[0].weight = tensors["model.embed_tokens.weight"]
     del encoder.position_encodings  # rotary positions live in the layers
     encoder.layer_norm.gamma = np.ones(shape.width, np.float32)
-    for number, layer in enumerate(encoder.layer):
-        prefix = f"model.layers.{number}."
-        own: dict[str, Any] = {
-            name.removeprefix(prefix): array
-            for name, array in tensors.items()
-            if name.startswith(prefix)
-        }
-        fill_layer(layer, own)
-        if shape.is_global(number):
-            layer.self_attention.rotary_base = np.dtype("float32").type(shape.rope_global)
+    fill_layers(encoder.layer, shape, tensors)
     spec = transformer_spec.TransformerEncoderModelSpec(encoder)
     spec.register_vocabulary(list(tokens))
     spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = "<unk>", "<bos>", "<eos>"

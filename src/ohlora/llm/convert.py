@@ -39,17 +39,8 @@ def write_ct2(
         shape.layers,
         shape.heads,
         activation=common_spec.Activation.GELUTanh,
-        pre_norm=True,
-        ffn_glu=True,
-        rms_norm=True,
-        rotary_dim=shape.head_size,
-        rotary_interleave=False,
-        rotary_base=shape.rope_local,
-        num_heads_kv=None if shape.kv_heads == shape.heads else shape.kv_heads,
-        head_dim=shape.head_size,
         sliding_window=shape.window,
-        pre_post_layer_norm=True,
-        qk_norm=True,
+        **layer_options(shape),
     )
     decoder = spec.decoder
     decoder.scale_embeddings = True
@@ -57,16 +48,9 @@ def write_ct2(
     decoder.embeddings.weight = tensors["model.embed_tokens.weight"]
     decoder.projection.weight = tensors["model.embed_tokens.weight"]
     _norm(decoder.layer_norm, tensors["model.norm.weight"])
+    fill_layers(decoder.layer, shape, tensors)
     for number, layer in enumerate(decoder.layer):
-        prefix = f"model.layers.{number}."
-        own = {
-            name.removeprefix(prefix): array
-            for name, array in tensors.items()
-            if name.startswith(prefix)
-        }
-        fill_layer(layer, own)
         if shape.is_global(number):
-            layer.self_attention.rotary_base = np.dtype("float32").type(shape.rope_global)
             layer.self_attention.sliding_window = np.dtype("int32").type(0)
 
     spec.register_vocabulary(list(tokens))
@@ -76,6 +60,36 @@ def write_ct2(
     spec.validate()
     spec.optimize(quantization)
     spec.save(str(folder))
+
+
+def layer_options(shape: GemmaShape) -> dict[str, Any]:
+    """What a CTranslate2 spec, decoder or encoder, must know of Gemma 3's layers."""
+    return {
+        "pre_norm": True,
+        "ffn_glu": True,
+        "rms_norm": True,
+        "rotary_dim": shape.head_size,
+        "rotary_interleave": False,
+        "rotary_base": shape.rope_local,
+        "num_heads_kv": None if shape.kv_heads == shape.heads else shape.kv_heads,
+        "head_dim": shape.head_size,
+        "pre_post_layer_norm": True,
+        "qk_norm": True,
+    }
+
+
+def fill_layers(layers: Sequence[Any], shape: GemmaShape, tensors: Mapping[str, Array]) -> None:
+    """Put "model.layers.N...." into the layers of a spec; the global ones turn more slowly."""
+    for number, layer in enumerate(layers):
+        prefix = f"model.layers.{number}."
+        own = {
+            name.removeprefix(prefix): array
+            for name, array in tensors.items()
+            if name.startswith(prefix)
+        }
+        fill_layer(layer, own)
+        if shape.is_global(number):
+            layer.self_attention.rotary_base = np.dtype("float32").type(shape.rope_global)
 
 
 def fill_layer(layer: Any, own: Mapping[str, Array]) -> None:

@@ -126,17 +126,10 @@ class Memories:
     def delete(self, memory_id: int) -> MemoryRecord:
         """Take a memory out of use; undo brings it back, purge makes it final.
 
-        What the same message left beside it, and says it again, goes with it.
+        A note of the whole message, kept beside it, says it again and goes with it.
         """
         gone = self.get(memory_id)
-        beside = [
-            other.id
-            for other in self.all()
-            if other.id != memory_id
-            and other.source_message_id is not None
-            and other.source_message_id == gone.source_message_id
-            and any(stem in other.value for stem in stems(gone.value))
-        ]
+        beside = [one.id for one in self.all() if one.id != memory_id and notes(one, gone)]
         return self.forget({memory_id: None, **dict.fromkeys(beside)})[0]
 
     def undo(self, memory_id: int | None = None) -> Undone:
@@ -390,6 +383,13 @@ class Memories:
         return int(row[0])
 
 
-def stems(text: str) -> list[str]:
-    """The first two letters of each longer word: what an ending of Korean leaves as it is."""
-    return [word[:2] for word in text.split() if len(word) > 1]
+def notes(note: MemoryRecord, fact: MemoryRecord) -> bool:
+    """Is `note` most of the message that `fact` comes from, with the words of `fact` in it?
+
+    A word counts by its first two letters: what a Korean ending leaves as it is.
+    """
+    if note.source_message_id is None or note.source_message_id != fact.source_message_id:
+        return False
+    stems = [word[:2] for word in fact.value.split() if len(word) > 1]
+    whole = 2 * len(note.value) > len(note.source_text or "")
+    return whole and bool(stems) and all(stem in note.value for stem in stems)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from ohlora.files import beside, write_whole
+from ohlora.files import write_whole
 from ohlora.llm.adapter import merge, read_adapter, write_made_with
 from ohlora.llm.gguf_base import Base, load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded
@@ -51,7 +50,7 @@ from ohlora.training.llm_run import (
     write_samples,
 )
 from ohlora.training.llm_tokens import Coder, embedded_coder, encode
-from ohlora.training.loop import LoopConfig, Run, diverged, random_state
+from ohlora.training.loop import LoopConfig, Run, diverged
 from ohlora.training.loop import train as train_in_loop
 from ohlora.training.preview import check_rows
 
@@ -75,7 +74,6 @@ def train(config: TrainConfig, run_dir: Path) -> Path:
     torch.manual_seed(config.seed)
     recipe = AdapterRecipe(config, coder, rows)
     keep_rows(rows, run_dir)
-    take_over(run_dir)
     train_in_loop(recipe, data, loop, run_dir)
     return run_dir / "adapter"
 
@@ -245,25 +243,6 @@ def export_adapter(folder: Path, net: Gemma3, config: TrainConfig, coder: Coder)
     write_whole(folder / "adapter_model.safetensors", save(state, metadata={"format": "pt"}))
 
 
-def take_over(run_dir: Path) -> None:
-    """Make a run begun before 30 November 2026, step_NNNNNN.pt in the folder, one of loop.py's."""
-    old = sorted(run_dir.glob("step_*.pt"))
-    if not old or (run_dir / "checkpoints").exists():
-        return
-    before = torch.load(old[-1], weights_only=True, map_location="cpu")
-    state = {
-        "step": before["step"], "stopped": False, "extra": {},
-        "modules": {"adapter": before["model"]}, "averaged": {},
-        "optimizers": {"adapter": before["optimizer"]}, "schedulers": {},
-        "random": {**random_state(), "torch": before["rng"]},
-    }  # fmt: skip
-    with beside(run_dir / "checkpoints" / f"step_{before['step']:06d}" / "state.pt") as part:
-        torch.save(state, part)
-    os.replace(run_dir / "config.json", run_dir / "config.before.json")
-    for path in old:
-        path.unlink()
-
-
 def main() -> None:
     defaults = TrainConfig(
         lines=str(embedded() / "personas" / "ohlora" / "lines"),
@@ -273,13 +252,9 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path)
     for field in fields(TrainConfig):
         value = getattr(defaults, field.name)
-        flags = [f"--{field.name.replace('_', '-')}"]
-        if field.name == "own_share":
-            flags.append("--persona-share")  # its name until 30 November 2026
-        parser.add_argument(*flags, type=type(value), default=value, help=f"default {value}")
-    parser.add_argument("--check-every", help=argparse.SUPPRESS)  # until 30 November 2026
+        flag = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(flag, type=type(value), default=value, help=f"default {value}")
     options = vars(parser.parse_args())
-    options.pop("check_every")
     run_dir = options.pop("run_dir")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     train(TrainConfig(**options), run_dir)
