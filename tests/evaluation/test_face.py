@@ -21,9 +21,14 @@ from ohlora.directions.scorer import PartScorer, load_scorer, read_statistics
 from ohlora.errors import BadInput, CheckpointError, OhloraError
 from ohlora.evaluation import face_run
 from ohlora.evaluation.face import Faces, load_domain, measure_faces, summarise
+from ohlora.evaluation.face_features import RandomFeatures
+from ohlora.evaluation.face_identity import Looks
 from ohlora.evaluation.face_pictures import contact_sheet, worst_faces
 from ohlora.evaluation.face_run import FaceSetting
 from ohlora.evaluation.report import Report
+from ohlora.face.lattice import Axes
+from ohlora.face.pack import write_pack
+from ohlora.face.pixels import encode
 from ohlora.models.protocol50 import LABELS50
 
 
@@ -140,7 +145,7 @@ class Paper:
 def test_the_command_writes_json_page_pictures_and_a_model_card_section(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scorer: PartScorer
 ) -> None:
-    """All of it on paper faces: two of them, with a domain of paper faces for KID and FID."""
+    """All of it on paper faces: two, a domain for KID and FID, a pack; by the stand-ins."""
     rng = np.random.default_rng(1)
     (tmp_path / "domain").mkdir()
     for i in range(24):
@@ -155,15 +160,27 @@ def test_the_command_writes_json_page_pictures_and_a_model_card_section(
     monkeypatch.setattr(
         face_run, "described", lambda setting, *_: {"faces": f"{setting.faces} random"}
     )
+    monkeypatch.setattr(face_run, "load_recogniser", Looks)
+    monkeypatch.setattr(face_run, "load_features", RandomFeatures)
+    axes = Axes((-1.5, 1.5), (-1.2,), (0.0, 1.2))
+    wishes = [(axes.eyes[c.e], axes.mouth[c.m], axes.pose[c.p]) for c in axes]
+    images = obedient(np.zeros((4, W)), np.array(wishes))
+    write_pack(tmp_path / "pack", axes, dict(zip(axes, map(encode, images), strict=True)), "CC0")
     words = ["face", "--generator", tmp_path / "g.safetensors", "--parser", tmp_path,
              "--statistics", tmp_path / "scale.json", "--domain", tmp_path / "domain",
-             "--faces", 2, "--out", tmp_path / "results", "--json"]  # fmt: skip
+             "--pack", tmp_path / "pack", "--faces", 2, "--out", tmp_path / "results",
+             "--json"]  # fmt: skip
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     found = {n["what"]: n["value"] for n in json.loads(result.stdout)["numbers"]}
     assert found["faces within all six thresholds"] == 1 and found["FID against the domain"] > 0
+    notes = {n["what"]: n["note"] for n in json.loads(result.stdout)["numbers"]}
+    assert "stand-in" in notes["pack: cosine to the resting frame, mean"]
+    assert "3 of 3 frames" in notes["pack: cosine to the resting frame, mean"]
+    assert "stand-in" in notes["KID against the domain"]
     folder = tmp_path / "results"
     page = (folder / "index.html").read_text()
+    assert "stand-in: colours" in page and "stand-in: random" in page
     assert page.count("data:image/") == 4 and 'src="http' not in page
     assert "Face control" in (folder / "evaluation.md").read_text()
     (folder / "face-people.webp").unlink()

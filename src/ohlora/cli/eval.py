@@ -220,6 +220,9 @@ def face_(
     z: Annotated[
         Path | None, typer.Option("--z", help="Her face vector, for the 7 x 5 x 5 sheet only.")
     ] = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="Her frame pack: is she the same person in every frame?")
+    ] = None,
     faces: Annotated[int, typer.Option(min=1, help="Random faces, 50 pictures each.")] = 100,
     pictures: Annotated[int, typer.Option(min=2, help="Of the domain, at most.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the random faces.")] = 0,
@@ -233,7 +236,9 @@ def face_(
     """Does her face obey? Random faces x the original's 50 labels, measured on the class map.
 
     Correlation, error, the six thresholds, cross-talk, identity, drift, KID and FID. Scores are in
-    standard deviations of --statistics, else of the pictures of --domain.
+    standard deviations of --statistics, else of the pictures of --domain. Identity is measured by
+    dlib's face recognition net and KID by EfficientNet-Lite0 where the extra `evaluation` is
+    installed; the results say what stood in for them.
 
     \b
     ohlora eval face --generator g.safetensors --parser parser/ --domain faces/ --out results/
@@ -241,7 +246,7 @@ def face_(
     from ohlora.evaluation.face_run import FaceSetting, run
 
     setting = FaceSetting(
-        generator, parser, statistics, domain, directions, probes, calibrator, z, faces, pictures,
-        seed, mtcnn, device,
+        generator, parser, statistics, domain, directions, probes, calibrator, z, pack, faces,
+        pictures, seed, mtcnn, device,
     )  # fmt: skip
     finish(run(setting, out, progress_bar()), out, as_json)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,14 @@ from PIL import Image
 from ohlora.directions.control import PROPERTIES, Array
 from ohlora.directions.scorer import PartScorer, no_faces, raw_scores
 from ohlora.errors import BadInput
-from ohlora.evaluation.face_look import LOOKS, identity, look, moved, on_frame, turn
+from ohlora.evaluation.face_identity import Looks, Recogniser, identity_numbers, perhaps
+from ohlora.evaluation.face_look import moved, on_frame, turn
 from ohlora.evaluation.face_numbers import closeness, correlations, cross_talk, plain_r
 from ohlora.evaluation.report import Number, Plot, Report
 from ohlora.models.protocol50 import LABELS50, POSE, Judged, judge
+
+if TYPE_CHECKING:
+    from ohlora.evaluation.face_features import Features
 
 Pixels = NDArray[np.uint8]
 Draw = Callable[[Array, Array], Pixels]
@@ -48,7 +53,8 @@ class Faces:
     z: Array  # [Z, W]
     measured: Array  # [Z, L, 3] standard deviations; nan where no face was found
     turns: Array  # [Z, L] yaw by the nose
-    looks: Array  # [Z, L, 17]
+    vectors: Array  # [Z, L, D] of the recogniser; nan where it saw no face
+    recogniser: Recogniser
     drift: Array  # [Z, 2] background, hair
     judged: list[Judged | None]  # None: a picture without a score
 
@@ -58,13 +64,22 @@ class Faces:
 
 
 def measure_faces(
-    draw: Draw, scorer: PartScorer, z: Array, batch: int = 25, progress: Progress | None = None
+    draw: Draw,
+    scorer: PartScorer,
+    z: Array,
+    batch: int = 25,
+    progress: Progress | None = None,
+    recogniser: Recogniser | None = None,
 ) -> Faces:
-    """Draw and measure every face at the 50 labels. Raises OhloraError when none shows a face."""
+    """Draw and measure every face at the 50 labels; recogniser None: the stand-in.
+
+    Raises OhloraError when none shows a face.
+    """
+    recogniser = recogniser or Looks()
     count, labels = len(z), len(LABELS50)
     measured = np.full((count, labels, 3), np.nan)
-    turns, looks = np.full((count, labels), np.nan), np.full((count, labels, LOOKS), np.nan)
-    drift = np.full((count, 2), np.nan)
+    turns, drift = np.full((count, labels), np.nan), np.full((count, 2), np.nan)
+    vectors = []
     poses = np.arange(labels) % len(POSE)
     for face in range(count):
         images, parsed = [], []
@@ -74,10 +89,11 @@ def measure_faces(
             parsed += scorer.parsed(images[-1])
         pictures = np.concatenate(images)
         measured[face] = scorer.standard(raw_scores(parsed))
+        vectors.append(recogniser(pictures, parsed))
         frames: list[Pixels | None] = [None] * labels
         for row, one in enumerate(parsed):
             if one is not None:
-                turns[face, row], looks[face, row] = turn(one), look(one)
+                turns[face, row] = turn(one)
                 frames[row] = on_frame(one, *pictures.shape[1:3])
         drift[face] = moved(pictures, frames, poses)
         if progress:
@@ -85,7 +101,7 @@ def measure_faces(
     if not np.isfinite(measured).any():
         raise no_faces(count * labels)
     judged = [judge(LABELS50, rows) if np.isfinite(rows).all() else None for rows in measured]
-    return Faces(z, measured, turns, looks, drift, judged)
+    return Faces(z, measured, turns, np.stack(vectors), recogniser, drift, judged)
 
 
 def load_domain(folder: Path, size: int, count: int) -> Pixels:
@@ -125,7 +141,13 @@ def resized(image: Pixels, size: int) -> Pixels:
 
 
 def against_domain(
-    draw: Draw, domain: Pixels, scores: Array | None, width: int, seed: int, batch: int = 32
+    draw: Draw,
+    domain: Pixels,
+    scores: Array | None,
+    width: int,
+    seed: int,
+    features: Features,
+    batch: int = 32,
 ) -> dict[str, float]:
     """KID and FID of as many random faces as the domain has pictures.
 
@@ -138,13 +160,17 @@ def against_domain(
         wishes = np.where(np.isnan(scores), wishes, scores)
     z = rng.standard_normal((len(domain), width))
     drawn = [draw(z[i : i + batch], wishes[i : i + batch]) for i in range(0, len(z), batch)]
-    return closeness(np.concatenate(drawn), domain)
+    ours = np.concatenate(drawn)
+    return closeness(ours, domain, features, standardised=features.standardised)
 
 
 def summarise(
-    faces: Faces, setting: dict[str, object], close: dict[str, float] | None = None
+    faces: Faces,
+    setting: dict[str, object],
+    close: dict[str, float] | None = None,
+    features: str = "",
 ) -> Report:
-    """All numbers of a run, with what was asked for."""
+    """All numbers of a run, with what was asked for; features: name of what `close` is made of."""
     z, labels = faces.measured.shape[:2]
     pictures = z * labels
     r = correlations(LABELS50, faces.measured)
@@ -182,14 +208,7 @@ def summarise(
         Number("pose: |r| with the turn of the nose", round(abs(yaw), 4),
                note="v2's pose score sees the tilt of the eyes, this the turn")
     )  # fmt: skip
-    who = identity(faces.looks, NEUTRAL)
-    stand_in = "stand-in: colours and proportions, no face recognition weights here"
-    numbers += [
-        perhaps("identity: recognised by its resting face", who["recognised"], note=stand_in),
-        perhaps("identity: cosine to the resting face, mean", who["cosine"], note=stand_in),
-        perhaps("identity: cosine, lowest 5 % below", who["worst"]),
-        perhaps("identity: distance within / between faces", who["within_between"]),
-    ]
+    numbers += identity_numbers(faces.vectors, NEUTRAL, faces.recogniser)
     for i, name in enumerate(("background", "hair")):
         seen = faces.drift[np.isfinite(faces.drift[:, i]), i]
         change = float(seen.mean()) if len(seen) else np.nan
@@ -200,12 +219,12 @@ def summarise(
         Number("pictures without a face or score", round(lost / pictures, 4), of=pictures)
     )
     if close:
-        note = "unbiased, (x.y/D + 1)^3, random features"
         numbers += [
-            Number("KID against the domain", round(close["kid"], 4), note=note),
+            Number("KID against the domain", round(close["kid"], 4),
+                   note=f"unbiased, (x.y/D + 1)^3; {features}"),
             Number("KID, deviation over subsets", round(close["kid_deviation"], 4)),
-            Number("FID against the domain", round(close["fid"], 2), note="random features"),
-        ]
+            Number("FID against the domain", round(close["fid"], 2), note=features),
+        ]  # fmt: skip
     plots = [
         Plot(f"r of each face, {name}: share of faces at or above",
              at_or_above([j.correlations[i] for j in each], z), bar=None)
@@ -222,13 +241,6 @@ def summarise(
         {k: v for k, v in row.items() if k != "passed"} for row in rows if not row["passed"]
     ]
     return Report("face", "Face control", setting, numbers, plots, failures, rows)
-
-
-def perhaps(what: str, value: float, *, unit: str = "", note: str = "") -> Number:
-    """A number, or "none" when nothing could be measured."""
-    if not np.isfinite(value):
-        return Number(what, 0.0, of=0, note=note)
-    return Number(what, round(value, 4), unit, note=note)
 
 
 def at_or_above(values: list[float], of: int) -> dict[str, float]:

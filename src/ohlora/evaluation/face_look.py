@@ -1,9 +1,8 @@
-"""What a picture shows besides the three scores: whose face it is, where it looks, what moved.
+"""What a picture shows besides the three scores: how a face looks, where it looks, what moved.
 
-Read off the class map and the pixels under it, because no face recognition weights are at hand
-(facenet-pytorch's wheel holds MTCNN only; its recognition net lies on a host that this project
-does not use). So the identity below is a stand-in: colours of skin, hair, lips and brows, and
-proportions of nose and brows. It tells people of the domain apart; it is no face recognition.
+Read off the class map and the pixels under it. A look (colours of skin, hair, lips and brows,
+proportions of nose and brows) tells people of the domain apart, roughly; it stands in for face
+recognition where that is not installed (face_identity.Looks).
 """
 
 from __future__ import annotations
@@ -103,39 +102,3 @@ def moved(images: Pixels, frames: list[Pixels | None], groups: NDArray[np.int64]
                 if both.sum() >= 10:
                     found[kind].append(float(change[both].mean()))
     return np.array([np.mean(one) if one else np.nan for one in found])
-
-
-def identity(looks: Array, neutral: int) -> dict[str, float]:
-    """Is everyone still himself? looks [Z, L, 17]; column `neutral` of L is the resting face.
-
-    recognised: share of pictures whose nearest resting face among all Z is their own; cosine:
-    to the own resting face, around the mean face, in deviations between faces; worst: the lowest
-    5 % begin here; within_between: mean distance to the own resting face over mean distance
-    between resting faces. nan for fewer than two faces.
-    """
-    gallery = looks[:, neutral]
-    usable = np.isfinite(gallery).all(axis=1)
-    names = ("recognised", "cosine", "worst", "within_between")
-    if usable.sum() < 2:
-        return dict.fromkeys(names, float("nan"))
-    middle = gallery[usable].mean(axis=0)
-    width = np.maximum(gallery[usable].std(axis=0), FINEST)
-    people = (gallery[usable] - middle) / width
-    right, cosines, away = [], [], []
-    for place, who in enumerate(np.flatnonzero(usable)):
-        shown = (np.delete(looks[who], neutral, axis=0) - middle) / width
-        shown = shown[np.isfinite(shown).all(axis=1)]
-        if len(shown) == 0:
-            continue
-        distances = np.linalg.norm(shown[:, None] - people, axis=2)
-        right += list(distances.argmin(axis=1) == place)
-        away += list(distances[:, place])
-        lengths = np.linalg.norm(shown, axis=1) * np.linalg.norm(people[place])
-        cosines += list(shown @ people[place] / np.maximum(lengths, 1e-9))
-    if not right:
-        return dict.fromkeys(names, float("nan"))
-    apart = np.linalg.norm(people[:, None] - people, axis=2)
-    apart = apart[~np.eye(len(people), dtype=bool)]
-    worst, ratio = np.percentile(cosines, 5), np.mean(away) / apart.mean()
-    values = (np.mean(right), np.mean(cosines), worst, ratio)
-    return {name: float(value) for name, value in zip(names, values, strict=True)}

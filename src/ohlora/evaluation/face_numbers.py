@@ -7,18 +7,14 @@ features   [N, D]      one row a picture
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ohlora.directions.control import Array
 
-if TYPE_CHECKING:
-    import torch
-
 Pixels = NDArray[np.uint8]
-FEATURE_CHANNELS = (24, 48, 64, 64)
 SUBSET = 100  # pictures of each set in one KID estimate
 SUBSETS = 50
 
@@ -101,58 +97,18 @@ def unbiased_mmd(x: Array, y: Array) -> float:
     return float(within + across - 2 * kernel(x, y).mean())
 
 
-class RandomFeatures:
-    """Features for KID and FID from a fixed convolution net that was never trained.
+def closeness(
+    ours: Pixels, domain: Pixels, features: Callable[[Pixels], Array], *, standardised: bool
+) -> dict[str, float]:
+    """KID (mean, deviation over subsets) and FID of two sets of pictures of one size.
 
-    The usual Inception weights are not among what this project may carry. Four layers of random
-    3 x 3 filters (stride 2, ReLU, orthogonal rows, seed 0); mean and deviation of every channel
-    of every layer, 400 numbers. They see colour, brightness, contrast and texture at four scales;
-    they know nothing of faces. Numbers compare runs with each other, not with published FIDs.
+    standardised: features are first put into standard deviations of the domain; those that hardly
+    vary there into a quarter of the usual deviation, so that no silent filter decides alone.
     """
-
-    name = "random convolutions, seed 0, 400 numbers"
-
-    def __init__(self) -> None:
-        import torch
-
-        chance = torch.Generator().manual_seed(0)
-        self.filters: list[torch.Tensor] = []
-        before = 3
-        for channels in FEATURE_CHANNELS:
-            weight = torch.randn(channels, before * 9, generator=chance)
-            q, _ = torch.linalg.qr(weight if channels >= before * 9 else weight.T)
-            rows = q if channels >= before * 9 else q.T
-            self.filters.append(rows.reshape(channels, before, 3, 3) * 2**0.5)
-            before = channels
-
-    def __call__(self, images: Pixels, batch: int = 64) -> Array:
-        """uint8 [N, R, R, 3] -> float64 [N, 400]."""
-        import torch
-        from torch.nn import functional as F
-
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(images), batch):
-                some = torch.from_numpy(images[start : start + batch])
-                x = some.permute(0, 3, 1, 2).float() / 127.5 - 1
-                parts = []
-                for weight in self.filters:
-                    x = F.relu(F.conv2d(x, weight, stride=2, padding=1))
-                    parts += [x.mean(dim=(2, 3)), x.std(dim=(2, 3))]
-                found.append(torch.cat(parts, dim=1).double().numpy())
-        return np.concatenate(found)
-
-
-def closeness(ours: Pixels, domain: Pixels) -> dict[str, float]:
-    """KID (mean, deviation) and FID of two sets of pictures of one size.
-
-    Features are put into standard deviations of the domain first; those that hardly vary there
-    into a quarter of the usual deviation, so that no silent filter decides alone.
-    """
-    net = RandomFeatures()
-    a, b = net(ours), net(domain)
-    middle, width = b.mean(axis=0), b.std(axis=0)
-    width = np.maximum(width, max(float(np.median(width)) / 4, 1e-6))
-    a, b = (a - middle) / width, (b - middle) / width
+    a, b = features(ours), features(domain)
+    if standardised:
+        middle, width = b.mean(axis=0), b.std(axis=0)
+        width = np.maximum(width, max(float(np.median(width)) / 4, 1e-6))
+        a, b = (a - middle) / width, (b - middle) / width
     mean, deviation = kid(a, b)
     return {"kid": mean, "kid_deviation": deviation, "fid": fid(a, b)}

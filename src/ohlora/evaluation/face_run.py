@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ohlora.checkpoints.load import load_generator
 from ohlora.directions import control
@@ -24,6 +26,7 @@ from ohlora.directions.scorer import (
 )
 from ohlora.errors import BadInput
 from ohlora.evaluation.face import (
+    NEUTRAL,
     Draw,
     Pixels,
     Progress,
@@ -32,10 +35,14 @@ from ohlora.evaluation.face import (
     measure_faces,
     summarise,
 )
-from ohlora.evaluation.face_numbers import RandomFeatures
+from ohlora.evaluation.face_features import load_features
+from ohlora.evaluation.face_identity import Recogniser, load_recogniser, pack_numbers
 from ohlora.evaluation.face_pictures import draw_pictures
-from ohlora.evaluation.report import Report, open_folder, unwritable
+from ohlora.evaluation.report import Number, Report, open_folder, unwritable
+from ohlora.expression import Expression
 from ohlora.face.latent import load_z
+from ohlora.face.pack import FramePack
+from ohlora.models.protocol50 import LABELS50
 
 BATCH = 32
 
@@ -50,6 +57,7 @@ class FaceSetting:
     probes: int = 0
     calibrator: Path | None = None
     z: Path | None = None
+    pack: Path | None = None
     faces: int = 100
     pictures: int = 1000
     seed: int = 0
@@ -92,6 +100,8 @@ def run(setting: FaceSetting, out: Path | None, progress: Progress) -> Report:
     net = from_weights(weights, setting.device)
     drawer = Drawer(net, steer)
     pipeline, name = load_face_parser(setting.parser.expanduser(), setting.mtcnn)
+    pack = None if setting.pack is None else FramePack(setting.pack.expanduser())
+    recogniser, features = load_recogniser(), load_features()
 
     domain = domain_scores = None
     if setting.domain is not None:
@@ -113,12 +123,19 @@ def run(setting: FaceSetting, out: Path | None, progress: Progress) -> Report:
         other, _ = load_face_parser(setting.calibrator.expanduser(), setting.mtcnn)
         draw = CalibratingDrawer(net, steer, PartScorer(other, scale), setting.probes)
     z = np.random.default_rng(setting.seed).standard_normal((setting.faces, width))
-    faces = measure_faces(draw, scorer, z, progress=progress)
+    faces = measure_faces(draw, scorer, z, progress=progress, recogniser=recogniser)
     close = None
     if domain is not None and domain_scores is not None:
         wishes = scorer.standard(domain_scores)
-        close = against_domain(drawer, domain, wishes, width, setting.seed, BATCH)
-    report = summarise(faces, described(setting, drawer, scorer, domain), close)
+        close = against_domain(drawer, domain, wishes, width, setting.seed, features, BATCH)
+    told = described(setting, drawer, scorer, recogniser)
+    if domain is not None:
+        told["KID and FID"] = f"{len(domain)} pictures each, {features.name}"
+    report = summarise(faces, told, close, features.name)
+    if pack is not None:
+        report.numbers += measure_pack(
+            pack, faces.vectors[:, NEUTRAL], scorer, recogniser, progress
+        )
     if out:
         try:
             report.pictures += draw_pictures(out, draw, faces, her, progress)
@@ -138,8 +155,29 @@ def measure_raw(
     return np.concatenate(found)
 
 
+def measure_pack(
+    pack: FramePack,
+    people: Array,
+    scorer: PartScorer,
+    recogniser: Recogniser,
+    progress: Progress,
+) -> list[Number]:
+    """How far the frames of a pack are from its resting frame; people: others' resting faces."""
+    eyes, mouth, pose = LABELS50[NEUTRAL]
+    rest = pack.axes.nearest(Expression(eyes, mouth, pose))
+    vectors = []
+    cells = [rest, *(cell for cell in pack.axes if cell != rest)]
+    for start in range(0, len(cells), BATCH):
+        frames = [Image.open(io.BytesIO(pack.frame(cell))) for cell in cells[start : start + BATCH]]
+        images = np.stack([np.asarray(frame.convert("RGB")) for frame in frames])
+        vectors.append(recogniser(images, scorer.parsed(images)))
+        progress("measuring the pack", min(1.0, (start + BATCH) / len(cells)))
+    found = np.concatenate(vectors)
+    return pack_numbers(found[1:], found[0], people, recogniser)
+
+
 def described(
-    setting: FaceSetting, drawer: Drawer, scorer: PartScorer, domain: Pixels | None
+    setting: FaceSetting, drawer: Drawer, scorer: PartScorer, recogniser: Recogniser
 ) -> dict[str, object]:
     """What was measured, with what: the line under the report's title."""
     steer = drawer.directions
@@ -161,7 +199,8 @@ def described(
         "statistics": setting.statistics.name if setting.statistics else "of the domain",
         "faces": f"{setting.faces} random, seed {setting.seed}",
         "labels": "50 of FineTune-v3's test",
+        "identity": recogniser.name,
     }
-    if domain is not None:
-        found["KID and FID"] = f"{len(domain)} pictures each, {RandomFeatures.name}"
+    if setting.pack is not None:
+        found["pack"] = setting.pack.name
     return found
