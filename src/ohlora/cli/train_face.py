@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ohlora.cli.train_cnn import Device, RunDir, Threads
 from ohlora.errors import BadInput
 
 if TYPE_CHECKING:
     from ohlora.training.face_data import FaceData
+    from ohlora.training.finetune_v1 import FineTuneConfig
     from ohlora.training.presets import Preset
 
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Made, or gone on with.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of `ohlora synth dataset`.")]
 Images = Annotated[Path | None, typer.Option(help="Instead: folder of 000000.jpg ...")]
 Table = Annotated[Path | None, typer.Option(help="With --images: CSV with img_no and scores.")]
@@ -26,8 +28,6 @@ Accumulate = Annotated[int, typer.Option(min=1, help="Batches whose gradients ma
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 SaveEvery = Annotated[int | None, typer.Option(min=1, help="Steps.")]
 SampleEvery = Annotated[int | None, typer.Option(min=0, help="Steps; 0: no pictures.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one) or cpu.")]
 Seed = Annotated[int, typer.Option()]
 PresetName = Annotated[
     str, typer.Option(help="default, or faithful: as published, flaws included.")
@@ -96,68 +96,75 @@ def base(
     print(train(StyleganBase(recipe), faces, loop, run_dir))
 
 
-def v1(
-    run_dir: RunDir,
-    start: Start,
-    start_discriminator: StartCritic = None,
-    data: Data = None,
-    images: Images = None,
-    table: Table = None,
-    preset: PresetName = "default",
-    suffix: Format = "safetensors",
-    epochs: Epochs = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = 1,
-    precision: Precision = "float32",
-    save_every: SaveEvery = None,
-    sample_every: SampleEvery = None,
-    threads: Threads = None,
-    device: Device = "auto",
-    seed: Seed = 7,
-) -> None:
+def fine_tuning(version: str, told: str) -> Callable[..., None]:
+    """The command v1 or v4: they take the same options."""
+
+    def command(
+        run_dir: RunDir,
+        start: Start,
+        start_discriminator: StartCritic = None,
+        data: Data = None,
+        images: Images = None,
+        table: Table = None,
+        preset: PresetName = "default",
+        suffix: Format = "safetensors",
+        epochs: Epochs = None,
+        steps: Steps = None,
+        batch: Batch = None,
+        accumulate: Accumulate = 1,
+        precision: Precision = "float32",
+        save_every: SaveEvery = None,
+        sample_every: SampleEvery = None,
+        threads: Threads = None,
+        device: Device = "auto",
+        seed: Seed = 7,
+    ) -> None:
+        chosen, config = recipe_of(version, preset, suffix)
+        from ohlora.models.generator_config import LABELS
+        from ohlora.training.finetune_v1 import FineTune, start_from
+        from ohlora.training.finetune_v4 import FineTuneV4
+        from ohlora.training.loop import seed_all, train
+
+        seed_all(seed)  # of what starts at random
+        nets = start_from(*read_start(start, start_discriminator), config)
+        size = nets[0].config.resolution
+        faces = read_faces(chosen, data, images, table, size)
+        faces.check(labels=len(LABELS[config.label_dim]), size=size)
+        if steps and not epochs:  # the preset's end does not come first
+            chosen = replace(chosen, loop=replace(chosen.loop, epochs=None))
+        loop = replace(
+            chosen.loop, accumulate=accumulate, precision=precision, threads=threads,
+            device=device, seed=seed, **given(epochs=epochs, steps=steps, batch_size=batch,
+                                              save_every=save_every, sample_every=sample_every),
+        )  # fmt: skip
+        print(train((FineTuneV4 if version == "v4" else FineTune)(*nets, config), faces, loop,
+                    run_dir))  # fmt: skip
+
+    command.__doc__ = told
+    return command
+
+
+v1 = fine_tuning(
+    "v1",
     """FineTune-v1: a trained GAN learns seven labels; only mapping net and critic's end move.
 
     \b
     ohlora train v1 runs/v1 --start stylegan_model.pth --preset faithful \\
         --images synthesize_results_filtered --table all_scores.csv
-    """
-    fine_tune("v1", **locals())
-
-
-def v4(
-    run_dir: RunDir,
-    start: Start,
-    start_discriminator: StartCritic = None,
-    data: Data = None,
-    images: Images = None,
-    table: Table = None,
-    preset: PresetName = "default",
-    suffix: Format = "safetensors",
-    epochs: Epochs = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    accumulate: Accumulate = 1,
-    precision: Precision = "float32",
-    save_every: SaveEvery = None,
-    sample_every: SampleEvery = None,
-    threads: Threads = None,
-    device: Device = "auto",
-    seed: Seed = 7,
-) -> None:
+    """,
+)
+v4 = fine_tuning(
+    "v4",
     """FineTune-v4: as v1, from v1's weights, with eyes, mouth and pose only.
 
     \b
     ohlora train v4 runs/v4 --start runs/v1 --data faces
-    """
-    fine_tune("v4", **locals())
+    """,
+)
 
 
-def fine_tune(
-    version: str, run_dir: Path, start: Path, start_discriminator: Path | None,
-    data: Path | None, images: Path | None, table: Path | None, preset: str, suffix: str,
-    accumulate: int, precision: str, threads: int | None, device: str, seed: int, **ends: Any,
-) -> None:  # fmt: skip
+def recipe_of(version: str, preset: str, suffix: str) -> tuple[Preset, FineTuneConfig]:
+    """The preset that was named, and its recipe. Raises BadInput."""
     if preset not in ("default", "faithful", f"{version}-faithful"):
         raise BadInput(
             f"There is no preset {preset!r}: use default or faithful.",
@@ -169,27 +176,10 @@ def fine_tune(
             f"파일 형식은 safetensors나 pth예요. {suffix!r}은(는) 안 돼요.",
         )
     chosen = started(version if preset == "default" else f"{version}-faithful")
-    from ohlora.models.generator_config import LABELS
-    from ohlora.training.finetune_v1 import FineTune, FineTuneConfig, start_from
-    from ohlora.training.finetune_v4 import FineTuneV4
-    from ohlora.training.loop import seed_all, train
+    from ohlora.training.finetune_v1 import FineTuneConfig
 
     assert isinstance(chosen.recipe, FineTuneConfig)
-    config = replace(chosen.recipe, suffix=f".{suffix}")
-    seed_all(seed)  # of what starts at random
-    generator, discriminator = start_from(*read_start(start, start_discriminator), config)
-    size = generator.config.resolution
-    faces = read_faces(chosen, data, images, table, size)
-    faces.check(labels=len(LABELS[config.label_dim]), size=size)
-    if ends["steps"] and not ends["epochs"]:  # the preset's end does not come first
-        chosen = replace(chosen, loop=replace(chosen.loop, epochs=None))
-    batch = ends.pop("batch")
-    loop = replace(
-        chosen.loop, accumulate=accumulate, precision=precision, threads=threads, device=device,
-        seed=seed, **given(batch_size=batch, **ends),
-    )  # fmt: skip
-    recipe = (FineTuneV4 if version == "v4" else FineTune)(generator, discriminator, config)
-    print(train(recipe, faces, loop, run_dir))
+    return chosen, replace(chosen.recipe, suffix=f".{suffix}")
 
 
 def started(preset: str) -> Preset:
