@@ -21,12 +21,12 @@ from ohlora.errors import BadInput, CheckpointError, ShapeError, StoreError
 from ohlora.llm.adapter import check_made_with, merge, read_adapter
 from ohlora.training import llm
 from ohlora.training.banmal import to_banmal
+from ohlora.training.faults import TrainingError
 from ohlora.training.gemma3 import Gemma3
 from ohlora.training.llm_data import Mix, Row, read_chatbot_data, read_persona, reword, split
 from ohlora.training.llm_rows import read_rows
 from ohlora.training.llm_run import AdapterCheck
 from ohlora.training.llm_tokens import embedded_coder, encode
-from ohlora.training.loop import TrainingError
 
 
 @pytest.mark.parametrize(

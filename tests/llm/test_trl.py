@@ -27,12 +27,12 @@ from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import BadInput, CheckpointError, StoreError
 from ohlora.llm.hf import HFEngine
 from ohlora.training import llm_trl
+from ohlora.training.faults import TrainingError
 from ohlora.training.llm_config import PRESETS, TrainConfig
 from ohlora.training.llm_data import Row
 from ohlora.training.llm_rows import Rows, rows_for, steps_of
 from ohlora.training.llm_run import AdapterCheck
 from ohlora.training.llm_tokens import coder_for, encode
-from ohlora.training.loop import TrainingError
 from ohlora.training.preview import preview
 
 # peft and trl still ask transformers under names that transformers is giving up.

@@ -36,7 +36,8 @@ from ohlora.training.ensemble import (
     v1_faces,
 )
 from ohlora.training.face_data import FaceData
-from ohlora.training.loop import LoopConfig, TrainingError, train
+from ohlora.training.faults import TrainingError
+from ohlora.training.loop import LoopConfig, train
 from ohlora.vision.weights import load_cnns
 
 LOOP = LoopConfig(epochs=3, batch_size=4, log_every=1, save_every=50, threads=1, device="cpu")

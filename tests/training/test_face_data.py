@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ohlora.errors import BadInput, StoreError
-from ohlora.training import face_data
+from ohlora.training import face_data, face_files
 from ohlora.training.face_data import FaceData, LabelScale
 
 
@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_no_half_cache(synth: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(face_data.os, "fsync", full)
+        patch.setattr(face_files.os, "fsync", full)
         with pytest.raises(StoreError, match="No space left"):
             FaceData.from_synth(synth)
     assert list((synth / "cache").iterdir()) == []

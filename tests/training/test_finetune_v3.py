@@ -18,6 +18,7 @@ from ohlora.models.protocol50 import Judged
 from ohlora.models.stylegan import Generator
 from ohlora.training import finetune_v3
 from ohlora.training.face_data import FaceData
+from ohlora.training.faults import TrainingError
 from ohlora.training.finetune_v3 import (
     DEFAULT,
     FAITHFUL,
@@ -28,7 +29,7 @@ from ohlora.training.finetune_v3 import (
     needed_scores,
     start_from,
 )
-from ohlora.training.loop import LoopConfig, Run, TrainingError
+from ohlora.training.loop import LoopConfig, Run
 
 LOOP = LoopConfig(epochs=2, batch_size=2, log_every=1, save_every=50, threads=1, device="cpu")
 FAILS = Judged((float("nan"), 0.0, 0.0), (9.0,) * 3, (9.0,) * 3, False)

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from ohlora.errors import BadInput, CheckpointError, StoreError
 from ohlora.training import run_folder
-from ohlora.training.loop import LoopConfig, Run, TrainingError, one_step, train
+from ohlora.training.faults import TrainingError
+from ohlora.training.loop import LoopConfig, Run, one_step, train
 from training.toy import Toy, ToyConfig, toy_data
 
 CONFIG = LoopConfig(

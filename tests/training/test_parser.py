@@ -27,7 +27,8 @@ from ohlora.training.face_parser import (
     split_persons,
     train_parser,
 )
-from ohlora.training.loop import LoopConfig, TrainingError, train
+from ohlora.training.faults import TrainingError
+from ohlora.training.loop import LoopConfig, train
 from ohlora.vision import weights
 from ohlora.vision.images import open_picture
 from ohlora.vision.parse import preprocess

@@ -300,7 +300,7 @@ def v3(
         load_judges,
         start_from,
     )
-    from ohlora.training.loop import seed_all
+    from ohlora.training.randomness import seed_all
 
     chosen = FAITHFUL if faithful(preset) else DEFAULT
     config = replace(chosen, test_zs=test_zs, test_pictures=pictures)

@@ -76,7 +76,8 @@ def base(
     ohlora train base runs/base --data faces --size 128 --width 256
     """
     preset = started("base")
-    from ohlora.training.loop import seed_all, train
+    from ohlora.training.loop import train
+    from ohlora.training.randomness import seed_all
     from ohlora.training.stylegan_base import BaseConfig, StyleganBase
 
     channels = widths(size, width)
@@ -123,7 +124,8 @@ def fine_tuning(version: str, told: str) -> Callable[..., None]:
         from ohlora.models.generator_config import LABELS
         from ohlora.training.finetune_v1 import FineTune, start_from
         from ohlora.training.finetune_v4 import FineTuneV4
-        from ohlora.training.loop import seed_all, train
+        from ohlora.training.loop import train
+        from ohlora.training.randomness import seed_all
 
         seed_all(seed)  # of what starts at random
         nets = start_from(*read_start(start, start_discriminator), config)

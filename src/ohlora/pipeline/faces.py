@@ -32,7 +32,8 @@ from ohlora.training.ensemble import (
     v1_faces,
     write_scores,
 )
-from ohlora.training.face_data import FaceData, read_columns
+from ohlora.training.face_data import FaceData
+from ohlora.training.face_files import read_columns
 from ohlora.training.loop import LoopConfig
 from ohlora.vision.overlay import COLOURS
 from ohlora.vision.table import Column, write_table

@@ -23,9 +23,10 @@ from ohlora.training.face_data import FaceData
 from ohlora.training.finetune_v1 import FineTune, FineTuneConfig
 from ohlora.training.finetune_v3 import FineTuneV3, V3Config
 from ohlora.training.finetune_v4 import FineTuneV4
-from ohlora.training.loop import LoopConfig, seed_all, train
+from ohlora.training.loop import LoopConfig, train
 from ohlora.training.presets import ALL_SCORES, THREE
 from ohlora.training.property_cnn import NAME as PROPERTY_CNN
+from ohlora.training.randomness import seed_all
 from ohlora.training.stylegan_base import BaseConfig, StyleganBase
 from ohlora.vision.weights import fitted
 

@@ -20,7 +20,7 @@ from ohlora.pipeline.faces import FACES, KEPT
 from ohlora.pipeline.sheets import save_sheet
 from ohlora.pipeline.stage import Curve, Number, Picture, Told, Work
 from ohlora.synth.dataset import read_manifest
-from ohlora.training.face_data import read_columns
+from ohlora.training.face_files import read_columns
 from ohlora.training.face_parser import NAME as PARSER
 from ohlora.training.face_parser import ParserConfig, train_parser
 from ohlora.training.loop import LoopConfig

@@ -36,7 +36,8 @@ from ohlora.errors import BadInput
 from ohlora.files import write_whole
 from ohlora.models.cnn import SIZE, GenderCNN, JudgeCNN, QualityCNN
 from ohlora.training.face_data import Batch, FaceData
-from ohlora.training.loop import LoopConfig, Run, TrainingError, train
+from ohlora.training.faults import TrainingError
+from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.training.losses import real_fake_auroc
 from ohlora.vision.table import Column, Row, write_table
 

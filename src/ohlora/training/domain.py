@@ -32,10 +32,12 @@ from ohlora.files import write_whole
 from ohlora.models.generator_config import GeneratorConfig
 from ohlora.models.stylegan import MAPPING_LR, Generator
 from ohlora.synth.near import CODE_SIZE, code_of, everyday, seed_of_scene
-from ohlora.training.face_data import Batch, FaceData, LabelScale, read_manifest
-from ohlora.training.loop import LoopConfig, Run, seed_all, train
+from ohlora.training.face_data import Batch, FaceData, LabelScale
+from ohlora.training.face_files import read_manifest
+from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.training.muon import Muon
 from ohlora.training.patch_critic import PatchCritic, balanced, hinge_loss, same_piece
+from ohlora.training.randomness import seed_all
 
 # Measured, mask-fine where there is a finer measure. The v2 rules see the pose in the line between
 # the eyes and give 0 where they are shut, so the head's own tilt (what that line shows) is learnt.

@@ -32,7 +32,8 @@ from ohlora.files import write_whole
 from ohlora.models.face_parser import WIDTHS, FaceUNet, make_face_parser, parse_classes
 from ohlora.models.face_parts import CLASSES
 from ohlora.models.protocol50 import pearson
-from ohlora.training.face_data import FaceData, read_columns, short_hash
+from ohlora.training.face_data import FaceData
+from ohlora.training.face_files import read_columns, short_hash
 from ohlora.training.loop import LoopConfig, Run, train
 from ohlora.vision.detect import SIZE, crop_face
 from ohlora.vision.overlay import COLOURS
@@ -199,9 +200,9 @@ def parsing_loss(logits: Tensor, classes: Tensor) -> Tensor:
 class ParserRecipe:
     averaged = ("parser",)
 
-    def __init__(self, config: ParserConfig, unseen: CropData) -> None:
+    def __init__(self, config: ParserConfig, unseen: CropData, seed: int = 7) -> None:
         self.config, self.unseen = config, unseen
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         self.net = FaceUNet(config.widths)
         self.modules: dict[str, nn.Module] = {"parser": self.net}
         self.optimizers = {"parser": torch.optim.AdamW(self.net.parameters(), lr=config.lr)}
@@ -285,7 +286,7 @@ def train_parser(
     Raises BadInput on a data set that is damaged or of one person, and what `train` raises.
     """
     learned, unseen = split_persons(parser_data(folder, config.jitter), config.held_out)
-    recipe = ParserRecipe(config, unseen)
+    recipe = ParserRecipe(config, unseen, loop.seed)
     train(recipe, learned, loop, run_dir)
     finished = run_dir / ("parser.ema.safetensors" if loop.ema else "parser.safetensors")
     path = export(finished, run_dir / NAME)

@@ -34,6 +34,7 @@ from ohlora.files import write_whole
 from ohlora.llm.adapter import merge, read_adapter, write_made_with
 from ohlora.llm.gguf_base import Base, load_parts, read_base, to_sentencepiece
 from ohlora.paths import embedded
+from ohlora.training.faults import diverged
 from ohlora.training.gemma3 import Gemma3
 from ohlora.training.llm_config import FREE, TrainConfig
 from ohlora.training.llm_rows import Rows, keep_rows, rows_for, steps_of
@@ -50,7 +51,7 @@ from ohlora.training.llm_run import (
     write_samples,
 )
 from ohlora.training.llm_tokens import Coder, embedded_coder, encode
-from ohlora.training.loop import LoopConfig, Run, diverged
+from ohlora.training.loop import LoopConfig, Run
 from ohlora.training.loop import train as train_in_loop
 from ohlora.training.preview import check_rows
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ohlora.checkpoints.named import path_of
 from ohlora.errors import BadInput, CheckpointError
 from ohlora.llm.adapter import write_made_with
+from ohlora.training.faults import check_finite, diverged
 from ohlora.training.llm_config import FREE, TrainConfig
 from ohlora.training.llm_data import Mix
 from ohlora.training.llm_rows import Rows, keep_rows, rows_for, steps_of
@@ -44,7 +45,6 @@ from ohlora.training.llm_run import (
     write_samples,
 )
 from ohlora.training.llm_tokens import Coder
-from ohlora.training.loop import check_finite, diverged
 from ohlora.training.preview import check_rows
 from ohlora.training.run_folder import RunFolder
 
