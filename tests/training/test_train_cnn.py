@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from ohlora.cli.train import app
@@ -90,6 +92,56 @@ def test_the_parser_tells_how_well_it_parses(tmp_path: Path, monkeypatch) -> Non
     said = json.loads(ohlora("parser", tmp_path / "run", "--data", tmp_path, "--steps", 1,
                              "--batch", 2, "--lr", 0.01, "--held-out", 0.5, "--json"))  # fmt: skip
     assert Path(said["parser"]).stat().st_size < 2_000_000 and 0 <= said["miou"] < 1
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return found
+
+
+def check_that_weights_follow_from_the_seed(train: Callable[[Path, int], Path], out: Path) -> None:
+    """train(folder, seed) -> file of weights. What the process drew before does not matter."""
+    found = []
+    for number, seed in enumerate((7, 7, 8)):
+        torch.rand(number)
+        found.append(weights(train(out / str(number), seed)))
+    one, again, other = found
+    assert all(torch.equal(value, again[key]) for key, value in one.items())
+    assert any(not torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_a_parser_follows_from_its_seed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(face_parser, "parser_data", lambda folder, jitter: toy_crops(4, jitter))
+
+    def parser(out: Path, seed: int) -> Path:
+        ohlora("parser", out, "--data", tmp_path, "--steps", 2, "--batch", 2,
+               "--held-out", 0.5, "--seed", seed)  # fmt: skip
+        return out / "face_parser.safetensors"
+
+    check_that_weights_follow_from_the_seed(parser, tmp_path)
+    nets = [face_parser.ParserRecipe(face_parser.ParserConfig(), None, s).net for s in (7, 8)]
+    assert not torch.equal(*(next(net.parameters()) for net in nets))  # the first weights too
+
+
+def test_cnns_follow_from_their_seed(pictures: Path, tmp_path: Path) -> None:
+    def cnns(out: Path, seed: int) -> Path:
+        ohlora("cnn", out, "--images", pictures, "--labels", tmp_path / "labels.csv",
+               "--folds", 2, "--retries", 0, "--epochs", 1, "--batch", 3, "--unit", 1,
+               "--seed", seed)  # fmt: skip
+        return out / "models" / "gender_model_1.pt"
+
+    check_that_weights_follow_from_the_seed(cnns, tmp_path)
+
+
+def test_a_property_cnn_follows_from_its_seed(pictures: Path, tmp_path: Path) -> None:
+    def properties(out: Path, seed: int) -> Path:
+        ohlora("property", out, "--images", pictures, "--scores", tmp_path / "scores.csv",
+               "--epochs", 1, "--unit", 1, "--seed", seed)  # fmt: skip
+        return out / "stylegan_gen_fine_tuned_v2_cnn.pth"
+
+    check_that_weights_follow_from_the_seed(properties, tmp_path)
 
 
 def test_half_an_input_and_unknown_presets_are_refused(pictures: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ STAGES = (
     Stage("filter", "Keep good pictures of women", "좋은 여성 그림만 남기기",
           ("synthesise", "label", "cnn"), filter_faces),
     Stage("parser", "Face parsers", "얼굴 파서", ("synthesise",), parser,
-          outside=published_files),
+          version=2, outside=published_files),  # 2: first weights follow from the seed
     Stage("parse", "Parse every face", "모든 얼굴 파싱", ("filter", "parser"), parse),
     Stage("score", "Seven scores", "일곱 가지 점수", ("synthesise", "parse"), score),
     Stage("property", "Property CNN, new labels", "속성 CNN과 새 라벨", ("filter", "score"),
