@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from evaluation.paper_faces import W, obedient
 from ohlora.errors import CheckpointError
 from ohlora.evaluation import face_features
 from ohlora.evaluation.efficientnet import MEAN, WIDTH, EfficientNetLite0, SameConv
-from ohlora.evaluation.face_features import Features, Lite0Features, RandomFeatures, load_features
-from ohlora.evaluation.face_numbers import closeness
+from ohlora.evaluation.face_features import Lite0Features, RandomFeatures, load_features
+from ohlora.evaluation.face_numbers import closeness, kid
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +40,36 @@ def blurred(images: np.ndarray, radius: float) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(image).filter(blur)) for image in images])
 
 
-def check_that_kid_grows_with_blur(features: Features, faces: np.ndarray) -> None:
-    ours, theirs = faces[:20], faces[20:]
-
-    def kid(images: np.ndarray) -> float:
-        return closeness(images, theirs, features, standardised=features.standardised)["kid"]
-
-    itself, other, soft, softer = (kid(x) for x in (theirs, ours, blurred(ours, 2),
-                                                    blurred(ours, 5)))  # fmt: skip
+def check_that_kid_grows_with_blur(
+    kid_of: Callable[[np.ndarray], float], faces: np.ndarray
+) -> None:
+    """kid_of(images) is held against the second half of the faces."""
+    ours, theirs = np.split(faces, 2)
+    itself, other, soft, softer = (
+        kid_of(images) for images in (theirs, ours, blurred(ours, 2), blurred(ours, 5))
+    )
     assert itself <= other < soft < softer
     assert abs(itself) < 0.1 * softer
 
 
 def test_kid_of_the_stand_in_grows_with_blur(faces: np.ndarray) -> None:
-    check_that_kid_grows_with_blur(RandomFeatures(), faces)
+    def kid_of(images: np.ndarray) -> float:
+        return closeness(images, faces[20:], RandomFeatures(), standardised=True)["kid"]
+
+    check_that_kid_grows_with_blur(kid_of, faces)
 
 
 def test_kid_of_the_trained_net_grows_with_blur(lite0: Lite0Features, faces: np.ndarray) -> None:
-    check_that_kid_grows_with_blur(lite0, faces)
-    assert lite0(faces[:2]).shape == (2, 1280)
+    few = faces[::2]
+    theirs = lite0(few[10:])
+    assert theirs.shape == (10, 1280)
+    check_that_kid_grows_with_blur(lambda images: kid(lite0(images), theirs)[0], few)
+
+
+def test_the_floor_is_that_of_the_domain_alone(faces: np.ndarray) -> None:
+    found = [closeness(images, faces[20:], RandomFeatures(), standardised=True)
+             for images in (faces[:20], blurred(faces[:20], 5))]  # fmt: skip
+    assert found[0]["floor"] == found[1]["floor"] < 0.1 * found[1]["kid"]
 
 
 def test_without_the_extra_a_stand_in_is_used_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

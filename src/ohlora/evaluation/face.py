@@ -223,6 +223,7 @@ def summarise(
             Number("KID against the domain", round(close["kid"], 4),
                    note=f"unbiased, (x.y/D + 1)^3; {features}"),
             Number("KID, deviation over subsets", round(close["kid_deviation"], 4)),
+            Number("KID of the domain's two halves", round(close["floor"], 4)),
             Number("FID against the domain", round(close["fid"], 2), note=features),
         ]  # fmt: skip
     plots = [
