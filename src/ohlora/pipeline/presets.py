@@ -36,7 +36,7 @@ TINY: Options = {
     ),
     "filter": Filter(),
     "parser": Parser(
-        LoopConfig(steps=600, batch_size=1, ema=0.95, log_every=10, save_every=100),
+        LoopConfig(steps=900, batch_size=1, ema=0.95, log_every=10, save_every=100),
         ParserConfig(lr=1e-2, jitter=0.02, widths=(12, 24, 32, 48, 64)),
         ParserConfig(lr=1e-2, jitter=0.02, widths=(10, 20, 32, 48, 64)),
     ),
