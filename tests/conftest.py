@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def golden_dir() -> Path:
     return find_golden()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of fixtures that several tests share."""
+    path = tmp_path_factory.mktemp("session")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OHLORA_HOME", str(path))
+        yield path
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test gets an empty data folder; none ever touches the person's own."""
@@ -45,19 +55,43 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(scope="session")
-def prepared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded language model, made ready once for all tests that only talk to her."""
-    from ohlora.llm.prepare import prepare
+def warm_models(session_home: Path) -> Path:
+    """The embedded encoder and the vectors of her lines, made once for all tests."""
+    from ohlora.embedding import load_encoder
+    from ohlora.lines import load_lines
+    from ohlora.paths import embedded
 
-    folder = tmp_path_factory.mktemp("prepared")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OHLORA_HOME", str(folder))
+        patch.setenv("OHLORA_HOME", str(session_home))
+        for small_talk in (False, True):
+            load_lines(embedded() / "personas" / "ohlora", load_encoder(), small_talk)
+    return session_home / "models"
+
+
+@pytest.fixture
+def warm_home(own_home: Path, warm_models: Path) -> Path:
+    """This test's own data folder with encoder and vectors in it, but no language model."""
+    (own_home / "models").mkdir()
+    for path in [*warm_models.glob("lines-*"), *warm_models.glob("encoder-*/*")]:
+        place = own_home / "models" / path.relative_to(warm_models)
+        place.parent.mkdir(exist_ok=True)
+        os.link(path, place)
+    return own_home
+
+
+@pytest.fixture(scope="session")
+def prepared_models(warm_models: Path, session_home: Path) -> Path:
+    """All models of the embedded default, made ready once for all tests that only talk to her."""
+    from ohlora.checkpoints.prepare import prepare
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OHLORA_HOME", str(session_home))
         prepare(lambda what, part: None)
-    return folder / "models"
+    return session_home / "models"
 
 
 @pytest.fixture
 def prepared_home(own_home: Path, prepared_models: Path) -> Path:
-    """This test's own data folder with the model in it (hard links: no copy, no waiting)."""
+    """This test's own data folder with the models in it (hard links: no copy, no waiting)."""
     shutil.copytree(prepared_models, own_home / "models", copy_function=os.link)
     return own_home

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ohlora.llm import Sampling
 from ohlora.memory.store import Store, open_store
 from ohlora.persona import load_persona
 
+pytestmark = pytest.mark.usefixtures("warm_home")
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=timezone(timedelta(hours=9)))
 
 
@@ -48,18 +49,6 @@ class ScriptedEngine:
         return self.finish
 
 
-class JudgingEngine(ScriptedEngine):
-    """Finds that the last of the answers it is shown fits best."""
-
-    def __init__(self) -> None:
-        super().__init__(" 응")
-        self.judged: list[str] = []
-
-    def fits(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
-        self.judged = list(answers)
-        return [10.0 * place for place in range(len(answers))]
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = open_store(tmp_path / "ohlora.db", clock=lambda: NOW)
@@ -68,7 +57,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def words():
+def words(warm_models: Path):
     return load_encoder()
 
 
@@ -324,16 +313,10 @@ def test_a_question_about_the_user_comes_before_her_own_life(store: Store, words
     assert engine.prompts[-1].memories == ("[생일: 5월 2일]",)
 
 
-def test_among_near_lines_the_model_judges_which_answer_fits(store: Store, words) -> None:
-    engine = JudgingEngine()
+def test_the_nearest_line_answers_small_talk_and_is_not_said_twice(store: Store, words) -> None:
+    engine = ScriptedEngine(" 응")
     companion = make(store, words, engine, small_talk=True)
-    *_, done = turn(companion, "도서관에서 옆 사람이 자꾸 코를 골아")
-    assert len(engine.judged) > 1 and done.text == engine.judged[-1]
-    assert engine.prompts == []
-
-
-def test_a_turn_she_has_a_line_for_is_not_judged(store: Store, words) -> None:
-    engine = JudgingEngine()
-    companion = make(store, words, engine, small_talk=True)
-    turn(companion, "이어폰 한쪽 잃어버렸어")
-    assert engine.judged == []
+    session = companion.store.sessions.create().id
+    (first, _), *others = companion.lines.chat("이어폰 한쪽 잃어버렸어")
+    *_, done = turn(companion, "이어폰 한쪽 잃어버렸어", session)
+    assert done.text == first.answer and engine.prompts == []

@@ -17,7 +17,7 @@ from ohlora.paths import embedded, home
 
 
 @pytest.fixture(scope="module")
-def hers() -> Lines:
+def hers(warm_models: Path) -> Lines:
     """Her own lines under the embedded encoder."""
     return load_lines(embedded() / "personas" / "ohlora", load_encoder(), small_talk=True)
 
@@ -146,7 +146,7 @@ def test_small_talk_is_answered_by_the_nearest_line_that_was_not_just_said(hers:
     ][:1]
 
 
-def test_without_small_talk_only_what_is_asked_of_her_is_answered() -> None:
+def test_without_small_talk_only_what_is_asked_of_her_is_answered(warm_home: Path) -> None:
     quiet = load_lines(embedded() / "personas" / "ohlora", load_encoder())
     assert quiet.chat("콘서트 티켓팅 실패했어") == []
     assert quiet.best("너 이름이 뭐야?") is not None
@@ -229,6 +229,27 @@ def test_the_second_start_embeds_nothing_and_a_cut_cache_is_made_again(tmp_path:
     lines = load_lines(tmp_path, again)
     assert again.encoded == 1
     assert lines.best("aaa") is not None
+
+
+def test_everyday_lines_are_read_for_small_talk_only(tmp_path: Path) -> None:
+    write(tmp_path / "lines", "a.jsonl", [{"q": "aaa", "a": "one", "topic": "t"}])
+    rows = [{"q": f"b{n}", "a": "two", "topic": "u"} for n in range(3)]
+    write(tmp_path / "lines", "everyday_x.jsonl", rows)
+    letters, told = Letters(), list[float]()
+    assert len(load_lines(tmp_path, letters).lines) == letters.encoded == 1
+    hers = load_lines(tmp_path, letters, True, lambda what, part: told.append(part))
+    assert len(hers.lines) == 4 and letters.encoded == 5
+    assert told and told == sorted(told) and told[-1] == 1.0
+
+
+def test_a_turn_is_encoded_once_for_both_questions(tmp_path: Path) -> None:
+    lines = [Line("aaa", "hers", "t"), Line("bbb", "small talk", "other")]
+    letters = Letters()
+    by_ear = Lines(lines, letters, {"t"}, near=0.5)
+    by_ear.chat("bbbb")
+    before = letters.encoded
+    by_ear.chat("bbbb")
+    assert letters.encoded == before
 
 
 def test_other_lines_or_another_encoder_have_their_own_cache(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from ohlora.expression import v1_expression
 from ohlora.expression.learned import Learned
 from ohlora.expression.reaction import Reaction
 from ohlora.face import Lattice, load_face
-from ohlora.lines import SAME_TURN, Line, Lines, load_lines
-from ohlora.llm import Engine, Finish, Judge, Progress, Sampling
+from ohlora.lines import Line, Lines, load_lines
+from ohlora.llm import Engine, Finish, Progress, Sampling
 from ohlora.memory.dates import system_clock
 from ohlora.memory.extract import Fact, Finding, extract
 from ohlora.memory.findings import apply
@@ -51,7 +51,6 @@ HISTORY = 12  # messages a chat model is shown
 V1_TOTAL_TOKENS = 80  # v1 limits prompt and answer together
 V1_SAMPLING = Sampling(temperature=0.6, top_k=50, top_p=1.0)
 V1_THRESHOLD = 0.6
-COSINE = 4.0  # nats a token that a cosine of one is worth beside the model's judgement
 MODES = ("default", "v1")
 INTERNAL = (
     "Something broke inside while she answered: send the message again, and please report it.",
@@ -316,18 +315,11 @@ class Companion:
         return found and found[0]
 
     def _small_talk(self, prompt: Prompt) -> Line | None:
-        """Her line for an everyday turn like this one; a turn with a memory is the model's.
-
-        Among near lines the language model judges which answer fits the turn.
-        """
+        """Her line for an everyday turn like this one; a turn with a memory is the model's."""
         if self.mode == "v1" or prompt.memories or "[" in prompt.user:
             return None
         said = {text for role, text in prompt.history if role == "assistant"}
         near = self.lines.chat(prompt.user, said)
-        if len(near) > 1 and near[0][1] < SAME_TURN and isinstance(self.engine, Judge):
-            fits = self.engine.fits(prompt, [line.answer for line, _ in near])
-            weighed = [fit + COSINE * cosine for fit, (_, cosine) in zip(fits, near, strict=True)]
-            return near[weighed.index(max(weighed))][0]
         return near[0][0] if near else None
 
     def _recall(self, text: str, told: Sequence[Finding]) -> Sequence[Recalled]:
@@ -391,7 +383,8 @@ def load_companion(
     store = open_store(paths.home() / "ohlora.db", persona=pack.id)
     try:
         store.recover()  # answers that a killed process left unfinished
-        words = load_encoder(encoder or pack.models.encoder)
+        told: Progress = progress or (lambda what, part: None)
+        words = load_encoder(encoder or pack.models.encoder, told)
         # Lines for everyday turns make up for a small model; any other model talks itself.
         small = (engine or pack.models.engine).startswith("embedded")
         companion = Companion(
@@ -399,7 +392,7 @@ def load_companion(
             store,
             load_voice(pack, engine or pack.models.engine, words, progress),
             words,
-            load_lines(pack.folder, words, small_talk=small),
+            load_lines(pack.folder, words, small_talk=small, progress=told),
             load_face(face or pack.models.face),
             mode=mode or pack.models.mode,
         )

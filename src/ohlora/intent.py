@@ -88,7 +88,7 @@ def read_topics(path: Path) -> dict[str, Topic]:
         topics = {name: read_topic(name, row) for name, row in raw.items()}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
         raise CheckpointError(
-            path, f"not readable ({error})", f"읽을 수 없어요({error})"
+            path, f"not readable ({error}).", f"읽을 수 없어요({error})."
         ) from error
     return topics
 
@@ -109,8 +109,8 @@ def read_turns(path: Path) -> list[tuple[str, str]]:
         if not (topic and tab and turn.strip()) or "\t" in turn:
             raise CheckpointError(
                 path,
-                f"line {number} must be a topic, a tab and a turn",
-                f"{number}번째 줄은 주제, 탭, 말의 순서여야 해요",
+                f"line {number} must be a topic, a tab and a turn.",
+                f"{number}번째 줄은 주제, 탭, 말의 순서여야 해요.",
             )
         found.append((topic, turn.strip()))
     return found

@@ -24,30 +24,31 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import random
 import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ohlora.embedding import Encoder
-from ohlora.errors import CheckpointError
+from ohlora.embedding import Encoder, Progress
+from ohlora.errors import CheckpointError, Unwritable
+from ohlora.files import beside
 from ohlora.intent import Intent, Topic, load_intent, matter, read_topics
 from ohlora.paths import home
 
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 8
+READ_AT_ONCE = 1_024  # lines, between two words on how far it is
 AGREEMENT = 0.5  # share of the neighbours' weight that the winning topic needs
 SHARPNESS = 10.0  # a neighbour 0.1 farther counts e times less
-SAME_TURN = 0.9  # cosine from which a turn is one that she has a line for
-LIKE_TURN = 0.7  # ... and from which small talk may take a turn from an unsure topic,
+LIKE_TURN = 0.7  # cosine from which small talk may take a turn from an unsure topic,
 SURER = 0.35  # namely where its cosine lies above the topic's score by more than this
 SAME_QUESTION = 0.7  # cosine of the mean questions of two answers that may stand for each other
 
@@ -113,6 +114,8 @@ class Lines:
             speaks_of_user[line.topic] |= about_user(line.question)
         self.by_answer, self.speaks_of_user = by_answer, speaks_of_user
         self.small_talk = np.array([ln.topic not in self.answering for ln in self.lines], bool)
+        # `best` and `chat` are asked about the same turn, one after the other.
+        self._cosines = lru_cache(maxsize=2)(self._measure)
 
     def best(self, text: str, seed: int = 0) -> tuple[Line, float] | None:
         """Her answer to what is asked of her and its cosine, or None when no line is sure."""
@@ -145,16 +148,14 @@ class Lines:
         """Lines of small talk and their cosines, nearest first; none below `near` or in `said`."""
         if self.near >= 1 or not self.small_talk.any() or not text.strip():
             return []
-        turns = self.encoder.encode(list({text, matter(text)}))
-        cosine = np.where(self.small_talk, (self.vectors @ turns.T).max(axis=1), -1.0)  # [N]
+        cosine = np.where(self.small_talk, self._cosines(text), -1.0)  # [N]
         near = [int(at) for at in np.argsort(-cosine)[:NEIGHBOURS] if cosine[at] >= self.near]
         return [(self.lines[i], float(cosine[i])) for i in near if self.lines[i].answer not in said]
 
-    def without_everyday(self) -> Lines:
-        """The lines of all files but everyday_*.jsonl: what she says of herself and of limits."""
-        rows = [i for i, ln in enumerate(self.lines) if not ln.topic.startswith("everyday_")]
-        lines = [self.lines[i] for i in rows]
-        return Lines(lines, self.encoder, self.answering, self.always, self.vectors[rows])
+    def _measure(self, text: str) -> NDArray[np.float32]:
+        """Cosine of each line with the turn or, where higher, with its matter [N]."""
+        turns = self.encoder.encode(list({text, matter(text)}))
+        return np.asarray((self.vectors @ turns.T).max(axis=1))
 
     def _sure(self, text: str) -> tuple[Line, float] | None:
         found = self.nearest(text)
@@ -218,22 +219,28 @@ def about_user(text: str) -> bool:
     return mine and not names_her(text)
 
 
-def load_lines(persona_dir: Path, encoder: Encoder, small_talk: bool = False) -> Lines:
+def load_lines(
+    persona_dir: Path,
+    encoder: Encoder,
+    small_talk: bool = False,
+    progress: Progress = lambda what, part: None,
+) -> Lines:
     """Read persona_dir/lines; embeddings are kept under home()/models by content.
 
-    With `small_talk` near lines answer everyday turns too, which a small model needs.
+    With `small_talk` near lines answer everyday turns too, which a small model needs; without it
+    the files everyday_*.jsonl are not read.
 
     Raises CheckpointError, naming file and line, when a row cannot be read.
     """
     folder = persona_dir / "lines"
-    lines, rules = read_folder(folder)
+    lines, rules = read_folder(folder, everyday=small_talk)
     topics = read_topics(folder / "topics.toml")
     return Lines(
         lines,
         encoder,
         rules.answering,
         rules.always,
-        cached_vectors(lines, encoder),
+        cached_vectors(lines, encoder, progress),
         topics,
         load_intent(folder, encoder, topics),
         rules.near if small_talk else 1.0,
@@ -250,8 +257,8 @@ class Rules:
     answering: frozenset[str] = frozenset()  # the topics that do, over all files
 
 
-def read_folder(folder: Path) -> tuple[list[Line], Rules]:
-    """All lines that need no memory, and who may answer what.
+def read_folder(folder: Path, everyday: bool = True) -> tuple[list[Line], Rules]:
+    """All lines that need no memory, and who may answer what; `everyday`: everyday_*.jsonl too.
 
     A topic that does not speak of her is renamed "file/topic": two files may use one name.
     """
@@ -259,6 +266,8 @@ def read_folder(folder: Path) -> tuple[list[Line], Rules]:
     lines: list[Line] = []
     answering: set[str] = set()
     for path in sorted(folder.glob("*.jsonl")):
+        if path.name.startswith("everyday_") and not everyday:
+            continue
         for line in read_lines(path):
             if line.question.startswith("["):
                 continue
@@ -304,7 +313,9 @@ def read_answering(folder: Path) -> Rules | None:
     return Rules(table, always, near)
 
 
-def cached_vectors(lines: Sequence[Line], encoder: Encoder) -> NDArray[np.float32]:
+def cached_vectors(
+    lines: Sequence[Line], encoder: Encoder, progress: Progress = lambda what, part: None
+) -> NDArray[np.float32]:
     """Vectors of all questions, from disk when encoder and questions are the same as then."""
     digest = hashlib.sha256(encoder.id.encode())
     for line in lines:
@@ -312,18 +323,18 @@ def cached_vectors(lines: Sequence[Line], encoder: Encoder) -> NDArray[np.float3
     path = home() / "models" / f"lines-{digest.hexdigest()[:16]}.npy"
     try:
         vectors = np.load(path, allow_pickle=False)
-        if vectors.shape == (len(lines), encoder.dim) and vectors.dtype == np.float32:
-            return np.asarray(vectors)
+        if vectors.shape == (len(lines), encoder.dim) and vectors.dtype == np.float16:
+            return np.asarray(vectors, np.float32)
     except (OSError, ValueError, EOFError):
         pass  # not there, or cut off: made again
-    vectors = encoder.encode([ln.question for ln in lines])
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    found = np.zeros((len(lines), encoder.dim), np.float16)
+    for start in range(0, len(lines), READ_AT_ONCE):
+        part = lines[start : start + READ_AT_ONCE]
+        found[start : start + len(part)] = encoder.encode([line.question for line in part])
+        progress("reading her lines", min(1.0, (start + len(part)) / len(lines)))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.save(file, vectors, allow_pickle=False)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        log.warning("her lines are embedded anew at every start: %s (%s)", path, error.strerror)
-    return vectors
+        with beside(path) as partial, partial.open("wb") as file:
+            np.save(file, found, allow_pickle=False)
+    except Unwritable as error:
+        log.warning("her lines are read anew at every start: %s (%s)", path, error)
+    return found.astype(np.float32)

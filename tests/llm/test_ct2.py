@@ -152,15 +152,6 @@ def test_tokens_are_counted_as_the_model_reads_them(engine):
     assert engine.count_tokens("") == 0
 
 
-def test_an_answer_fits_by_how_much_likelier_the_turn_makes_it(engine, tiny):
-    answers = ["좋아!", "정말 그래?", "좋아!"]
-    fits = engine.fits(Prompt("뭐 해?"), answers)
-    assert len(fits) == 3 and fits[0] == pytest.approx(fits[2])
-    assert engine.fits(Prompt(""), answers) == pytest.approx([0, 0, 0], abs=1e-6)
-    assert engine.fits(Prompt("뭐 해?"), []) == []
-    assert fits == pytest.approx(engine.fits(Prompt("뭐 해?"), answers))
-
-
 def test_a_closed_engine_says_so(engine):
     engine.close()
     with pytest.raises(EngineError, match="closed"):

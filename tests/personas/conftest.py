@@ -20,8 +20,13 @@ from ohlora.packs.written import read_written  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def encoder() -> Encoder:
+def encoder(warm_models: Path) -> Encoder:
     return load_encoder()
+
+
+@pytest.fixture(autouse=True)
+def warm(warm_home: Path) -> None:
+    """What she knows of her own lines need not be encoded by each test."""
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ def prepare(progress: Progress) -> None:
             progress(what, part)
 
     prepare_llm(without_terms)
-    encoder = load_encoder("embedded")
+    encoder = load_encoder("embedded", progress)
     for _, folder in find_packs():
         if folder.is_relative_to(embedded()):
-            load_lines(folder, encoder)
+            load_lines(folder, encoder, small_talk=True, progress=progress)

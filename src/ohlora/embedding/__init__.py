@@ -1,8 +1,7 @@
 """Sentence encoders: text to unit vectors whose cosine says how alike two sentences are.
 
-load_encoder("embedded")     the static encoder of ohlora-embedded, no torch
-load_encoder("gemma:DIR")    layers of Gemma 3 270M beside the static encoder, int8, no torch:
-                             a folder that `ohlora train encoder --kind gemma` wrote
+load_encoder("embedded")     that of ohlora-embedded: a small transformer, int8, no torch
+load_encoder("own:DIR")      a folder that `ohlora train encoder` wrote, of either kind
 load_encoder("sbert:DIR")    a sentence-transformers folder or a catalog id of one: "sbert:sbert"
                              is the published S-BERT
 """
@@ -38,26 +37,24 @@ class Encoder(Protocol):
 def load_encoder(spec: str = "embedded", progress: Progress = lambda what, part: None) -> Encoder:
     """The encoder that `spec` names.
 
-    progress: what is being done, 0..1, where the first call takes long ("gemma:DIR"). Raises
-    BadInput, CheckpointError, StoreError.
+    progress: what is being done, 0..1, where the first call takes long.
+    Raises BadInput, CheckpointError, StoreError.
     """
     kind, _, place = spec.partition(":")
-    if spec == "embedded":
+    if spec == "embedded" or (kind == "own" and place):
         from ohlora.embedding.static import load_static
+        from ohlora.embedding.transformer import STATIC, load_transformer
 
-        return load_static(embedded() / "encoder")
-    if kind == "gemma" and place:
-        from ohlora.embedding.gemma import load_gemma
-
-        tokenizer = embedded() / "llm" / "tokenizer.json"
-        return load_gemma(Path(place), embedded() / "encoder", tokenizer, progress)
+        folder = Path(place) if place else embedded() / "encoder"
+        if place and not (folder / STATIC).is_dir():
+            return load_static(folder)
+        return load_transformer(folder, progress)
     if kind == "sbert" and place:
         from ohlora.checkpoints.named import path_of
         from ohlora.embedding.sbert import load_sbert
 
         return load_sbert(path_of(place))
     raise BadInput(
-        f"There is no sentence encoder {spec!r}: use 'embedded', 'gemma:DIR' or 'sbert:DIR'.",
-        f"{spec!r} 문장 인코더가 없어요. 'embedded', 'gemma:폴더', 'sbert:폴더' 중에서 "
-        "골라 주세요.",
+        f"There is no sentence encoder {spec!r}: use 'embedded', 'own:DIR' or 'sbert:DIR'.",
+        f"{spec!r} 문장 인코더가 없어요. 'embedded', 'own:폴더', 'sbert:폴더' 중에서 골라 주세요.",
     )

@@ -15,9 +15,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ohlora.errors import BadInput
-from ohlora.llm.engine import Engine, Finish, Judge, Progress, Sampling, never
+from ohlora.llm.engine import Engine, Finish, Progress, Sampling, never
 
-__all__ = ["Engine", "Finish", "Judge", "Progress", "Sampling", "load_engine", "never"]
+__all__ = ["Engine", "Finish", "Progress", "Sampling", "load_engine", "never"]
 
 
 def load_engine(spec: str = "embedded", *, progress: Progress | None = None) -> Engine:

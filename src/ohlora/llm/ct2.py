@@ -12,13 +12,13 @@ import queue
 import random
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ohlora.dialogue.prompt import STOP_MARK, Prompt
+from ohlora.dialogue.prompt import Prompt
 from ohlora.errors import CheckpointError, EngineError
 from ohlora.llm.decode import AnswerText, TokenText
 from ohlora.llm.engine import Finish, Progress, Sampling
@@ -80,7 +80,6 @@ class CT2Engine:
         self._starting = threading.Lock()
         self._places = threading.BoundedSemaphore(MOST_ANSWERS)
         self._running: dict[threading.Event, Any] = {}  # "nobody listens": its model
-        self._alone: dict[str, float] = {}  # answer -> log likelihood without a turn
         _open_engines.add(self)
 
     def close(self) -> None:
@@ -105,30 +104,6 @@ class CT2Engine:
             return (yield from self._answer(prompt, sampling, stopped))
         finally:
             self._places.release()
-
-    def fits(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
-        """How much likelier the turn makes each answer, in nats a token. Raises EngineError."""
-        new = [answer for answer in answers if answer not in self._alone]
-        alone = self._log_likelihood(Prompt(""), new)
-        self._alone |= {answer: sum(tokens) for answer, tokens in zip(new, alone, strict=True)}
-        given = self._log_likelihood(prompt, answers)
-        return [
-            (sum(tokens) - self._alone[answer]) / len(tokens)
-            for answer, tokens in zip(answers, given, strict=True)
-        ]
-
-    def _log_likelihood(self, prompt: Prompt, answers: Sequence[str]) -> list[list[float]]:
-        """Of each answer after the prompt, token by token, its end among them."""
-        begin = self._prompt_tokens(prompt, self.context_tokens // 2)
-        ends = [self._tokenizer.encode(f" {_utf8(a)} {STOP_MARK}").tokens for a in answers]
-        room = self.context_tokens // 2
-        rows = [[*begin, *end[:room]] for end in ends]
-        model = self._model_for(Sampling())
-        try:  # longer batches fail on Gemma's sliding windows (CTranslate2 4.8)
-            scores = model.score_batch(rows, max_batch_size=1) if rows else []
-        except (RuntimeError, ValueError) as error:
-            raise _failed(error) from error
-        return [list(score.log_probs[len(begin) - 1 :]) for score in scores]
 
     def _answer(
         self, prompt: Prompt, sampling: Sampling, stopped: Callable[[], bool]

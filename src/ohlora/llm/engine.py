@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from ohlora.dialogue.prompt import Prompt
 
@@ -43,19 +43,6 @@ class Engine(Protocol):
         """Yield pieces of whole characters, without the stop mark; return why it ended.
 
         Ends within one token of `stopped()` turning true. Raises EngineError.
-        """
-        ...
-
-
-@runtime_checkable
-class Judge(Protocol):
-    """An engine that can also tell how well written answers fit a turn."""
-
-    def fits(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
-        """For each answer the log of how much likelier the turn makes it, in nats a token.
-
-        The pointwise mutual information of Li et al. 2016 ("A Diversity-Promoting Objective
-        Function"), over the length. Raises EngineError.
         """
         ...
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from ohlora.checkpoints.tensors import open_tensors
 from ohlora.dialogue.prompt import START_MARK, STOP_MARK
-from ohlora.errors import BadInput, OhloraError
+from ohlora.errors import BadInput, CheckpointError, OhloraError
+from ohlora.intent import NONE, TOPICS, TURNS, WEIGHTS, read_topics, read_turns
 from ohlora.llm.gguf_base import GemmaShape
 from ohlora.packs.card import read_card
 from ohlora.packs.pack import CARD, ID, numbered, read_toml
@@ -55,7 +56,7 @@ class Problem:
 def problems(folder: Path) -> list[Problem]:
     """All problems of the pack in `folder`, in the order of its files; [] for a sound one."""
     found: list[Problem] = []
-    for check in (_settings, _lines, _rules, _adapter, _face, _card):
+    for check in (_settings, _lines, _rules, _intent, _adapter, _face, _card):
         found += check(folder)
     return found
 
@@ -267,6 +268,37 @@ def _rules(folder: Path) -> Iterator[Problem]:
                 f"always.{name} wants a topic that some line has, and a regular expression.",
                 f"always.{name}에는 대사에 있는 topic과 정규 표현식이 있어야 해요.",
             )
+
+
+def _intent(folder: Path) -> Iterator[Problem]:
+    """topics.toml, turns.tsv and the weights fitted to them."""
+    lines = folder / "lines"
+    try:
+        topics = read_topics(lines / TOPICS)
+        turns = read_turns(lines / TURNS) if (lines / TURNS).exists() else []
+    except CheckpointError as error:
+        yield _of(folder, error.path, error)
+        return
+    for topic in topics.values():
+        for slot in sorted(set(re.findall(r"\{(\w+)\}", " ".join(topic.say))) - set(SLOTS)):
+            yield Problem(
+                f"lines/{TOPICS}:{_line_of((lines / TOPICS).read_text('utf-8'), topic.name)}",
+                f"{{{slot}}} is no slot: known are {', '.join(sorted(SLOTS))}.",
+                f"{{{slot}}}는 채울 수 없어요. {', '.join(sorted(SLOTS))}만 쓸 수 있어요.",
+            )
+    for number, (name, _) in enumerate(turns, start=1):
+        if name != NONE and name not in topics:
+            yield Problem(
+                f"lines/{TURNS}:{number}",
+                f"{name!r} is no topic of {TOPICS}.",
+                f"{TOPICS}에 {name!r} 주제가 없어요.",
+            )
+    if topics and not (lines / WEIGHTS).exists():
+        yield Problem(
+            f"lines/{TOPICS}",
+            f"no turn reaches its topics: write {TURNS}, then run ohlora train intent.",
+            f"주제로 이어지는 말이 없어요. {TURNS}를 쓰고 ohlora train intent를 돌려 주세요.",
+        )
 
 
 def _topics(folder: Path) -> dict[str, set[str]]:

@@ -128,7 +128,7 @@ class Hers:
         rules = read_answering(self.folder)
         self.always = dict(rules.always) if rules else {}
         self.answering = (rules.topics or {}) if rules else {}
-        known = load_lines(persona.folder, self.encoder).without_everyday()
+        known = load_lines(persona.folder, self.encoder)
         topics = set(self.answering.get(FACTS, ()))
         self.lines = Lines(known.lines, self.encoder, topics or None, vectors=known.vectors)
         self._words = any_of(persona.own_words)

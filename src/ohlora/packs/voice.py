@@ -58,7 +58,7 @@ class Life:
 
     def __init__(self, encoder: Encoder) -> None:
         her = load_persona(DEFAULT)
-        known = load_lines(her.folder, encoder).without_everyday()
+        known = load_lines(her.folder, encoder)
         rules = read_answering(her.folder / "lines")
         topics = set((rules.topics or {}).get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
         named = any_of(her.own_words)

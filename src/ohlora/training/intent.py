@@ -25,6 +25,7 @@ from ohlora.files import write_whole
 from ohlora.intent import BUCKETS, NONE, TOPICS, TURNS, WEIGHTS, buckets, read_topics, read_turns
 
 RIDGE = 0.2
+VECTOR = 0.3  # weight of the encoder, which has seen these turns in its own training
 RARE = 0.25  # a topic with 16 times fewer turns counts each of them twice
 STEPS = 20  # of conjugate gradients: more change no digit that counts
 ENTRIES = 1_000_000
@@ -51,7 +52,7 @@ def fit(turns: Sequence[tuple[str, str]], encoder: Encoder) -> Fitted:
     runs = sparse.csr_matrix(present(texts))  # [turns, BUCKETS]
     seen = np.asarray(runs.sum(axis=0)).ravel()
     rarity = np.log((len(turns) + 1) / (seen + 1)).astype(np.float32)
-    x = features(runs, rarity, encoder.encode(texts))
+    x = features(runs, rarity, VECTOR * encoder.encode(texts))
     wanted = np.zeros((len(turns), len(topics)), np.float32)
     wanted[np.arange(len(turns)), target] = 1.0
     count = np.bincount(target)
@@ -65,6 +66,7 @@ def fit(turns: Sequence[tuple[str, str]], encoder: Encoder) -> Fitted:
     if size.size > ENTRIES:
         value[size < np.partition(size.ravel(), size.size - ENTRIES)[size.size - ENTRIES]] = 0
     row, column = np.nonzero(value)
+    dense = weights[BUCKETS:] * np.array([*[VECTOR] * encoder.dim, 1.0], np.float32)[:, None]
     return Fitted(
         topics=[str(topic) for topic in topics],
         rarity=rarity,
@@ -72,7 +74,7 @@ def fit(turns: Sequence[tuple[str, str]], encoder: Encoder) -> Fitted:
         column=column.astype(np.uint8),
         value=value[row, column],
         scale=scale.astype(np.float32),
-        dense=weights[BUCKETS:],
+        dense=dense,
     )
 
 
