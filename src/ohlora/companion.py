@@ -30,7 +30,7 @@ from ohlora.embedding import Encoder, load_encoder
 from ohlora.errors import BadInput, OhloraError
 from ohlora.events import Done, ErrorEvent, Event, ExpressionEvent, MemoryEvent, Reply, Token
 from ohlora.expression import v1_expression
-from ohlora.expression.learned import Learned
+from ohlora.expression.learned import fitted
 from ohlora.expression.reaction import Reaction
 from ohlora.face import Lattice, load_face
 from ohlora.lines import Line, Lines, load_lines
@@ -100,7 +100,7 @@ class Companion:
         self.encoder, self.lines, self.face = encoder, lines, face
         self.mode, self.clock = mode, clock
         self.recall = Recall(store, encoder)
-        self._express = v1_expression if mode == "v1" else Learned(encoder.encode)
+        self._express = v1_expression if mode == "v1" else fitted(encoder.encode)
 
     def turn(
         self, session_id: str, text: str, response_id: str, stopped: Callable[[], bool]

@@ -19,6 +19,7 @@ from ohlora.embedding.static import CONFIG, TOKENIZER, WEIGHTS, load_static
 from ohlora.errors import BadInput, CheckpointError
 from ohlora.paths import embedded
 
+STATIC = embedded() / "encoder" / "static"
 STRANGE = [
     "",
     "   ",
@@ -36,12 +37,12 @@ STRANGE = [
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return load_encoder()
+    return load_static(STATIC)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return shutil.copytree(embedded() / "encoder", tmp_path / "encoder")
+    return shutil.copytree(STATIC, tmp_path / "encoder")
 
 
 def cosine(encoder: Encoder, a: str, b: str) -> float:
@@ -122,18 +123,18 @@ def test_the_value_of_a_memory_weighs_less_than_its_key(encoder: Encoder) -> Non
 
 def test_the_same_folder_gives_the_same_id_and_other_weights_another(folder: Path) -> None:
     first = load_static(folder)
-    assert first.id == load_encoder().id
+    assert first.id == load_static(STATIC).id
     text = (folder / TOKENIZER).read_text("utf-8")
     (folder / TOKENIZER).write_text(text + "\n", "utf-8")
     assert load_static(folder).id != first.id
 
 
 def test_the_weights_fit_into_six_megabytes() -> None:
-    assert (embedded() / "encoder" / WEIGHTS).stat().st_size <= 6_000_000
+    assert (STATIC / WEIGHTS).stat().st_size <= 6_000_000
 
 
 def test_the_model_card_names_the_share_alike_data() -> None:
-    card = (embedded() / "encoder" / "MODEL_CARD.md").read_text("utf-8")
+    card = (STATIC / "MODEL_CARD.md").read_text("utf-8")
     assert "CC BY-SA 4.0" in card and "KorSTS" in card
 
 

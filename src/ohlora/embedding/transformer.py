@@ -79,12 +79,9 @@ class TransformerEncoder:
         static = (1 - self.mix) ** 0.5 * self.static.encode(texts)
         return np.concatenate([own, static], axis=1).astype(np.float32)
 
-    def encode_own(self, texts: Sequence[str], *, replies: bool = False) -> Vectors:
-        """The transformer's part alone, of turns or of replies to turns: unit vectors [N, D].
-
-        A turn's vector is near those of replies that answer it.
-        """
-        lines = token_ids(self.tokenizer, texts, replies)
+    def encode_own(self, texts: Sequence[str]) -> Vectors:
+        """The transformer's part alone: unit vectors [N, D]."""
+        lines = token_ids(self.tokenizer, texts)
         # Sorted by length, a batch pads little.
         order = sorted(range(len(lines)), key=lambda i: len(lines[i]))
         total = np.zeros((len(lines), self.width), np.float32)
@@ -104,7 +101,7 @@ def clean(text: str) -> str:
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str], replies: bool = False) -> list[list[int]]:
-    """The tokens of each text, as turns or as her replies."""
+    """The tokens of each text; `replies`: of answers to turns, which only the training reads."""
     texts = [clean(text) for text in texts]
     # A turn or two is not worth waking the tokenizer's threads.
     if len(texts) <= 8:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,9 @@ class Learned:
         marked = MARK_WEIGHT * np.array(marks, float)
         ones = np.ones((len(marked), 1))
         return np.hstack([self._encode(sentences).astype(float), marked, ones])
+
+
+@lru_cache(maxsize=2)
+def fitted(encode: Encode) -> Learned:
+    """Learned for this encoder, fitted once."""
+    return Learned(encode)

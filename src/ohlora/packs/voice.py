@@ -63,12 +63,12 @@ class Life:
         topics = set((rules.topics or {}).get(FACTS, ())) - ANYONES - CALENDAR if rules else set()
         named = any_of(her.own_words)
         self.encoder, self.words, self.asked = encoder, her.own_words, known.vectors  # [L, dim]
-        self.hers = np.array(  # [L]: is this line about her life?
-            [line.topic in topics or bool(named.search(line.answer)) for line in known.lines], bool
-        )
+        # [L]: does this line answer a question about her life?
+        self.hers = np.array([line.topic in topics for line in known.lines], bool)
         told: dict[bool, set[str]] = {True: set(), False: set()}  # sentences: hers, anyone's
-        for line, hers in zip(known.lines, self.hers, strict=True):
-            told[bool(hers)].update(sentences(line.answer))
+        for line in known.lines:
+            hers = line.topic in topics or bool(named.search(line.answer))
+            told[hers].update(sentences(line.answer))
         facts = {one for one in told[True] - told[False] if re.search(r"\w[^?]*$", one)}
         self.told = encoder.encode(sorted(facts))  # [N, dim]
 

@@ -182,7 +182,8 @@ def train(config: TransformerConfig, base: Path, corpora: Path, lines: Path, run
 def fit(
     model: SentenceTransformer, losses: TransformerLosses, config: TransformerConfig, run_dir: Path
 ) -> None:
-    """Train the model in place, resuming from run_dir; at the end it has the averaged weights."""
+    """Train the model in place, resuming from run_dir; at the end it has the averaged weights,
+    rounded."""
     write_whole(run_dir / "config.json", (json.dumps(asdict(config), indent=2) + "\n").encode())
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -222,6 +223,7 @@ def fit(
         if done % config.save_every == 0 or last:
             save_run(run_dir, done, model, optimizer, mean)
     put(model, mean)
+    model.round(True)
 
 
 def by_task(recent: Sequence[tuple[str, float]]) -> dict[str, float]:
