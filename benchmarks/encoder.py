@@ -34,8 +34,8 @@ def best(run: Callable[[], object], times: int) -> float:
 
 
 NOTE = (
-    "The embedded transformer in int8, without torch. Spearman x 100 of KorSTS test and KLUE-STS dev is shown "
-    "when the data folder is there; neither was used to choose anything."
+    "The embedded transformer in int8, without torch. Spearman x 100 of KorSTS test and KLUE-STS "
+    "dev is shown when the data folder is there; neither was trained on."
 )
 
 
