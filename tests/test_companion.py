@@ -320,3 +320,5 @@ def test_the_nearest_line_answers_small_talk_and_is_not_said_twice(store: Store,
     (first, _), *others = companion.lines.chat("이어폰 한쪽 잃어버렸어")
     *_, done = turn(companion, "이어폰 한쪽 잃어버렸어", session)
     assert done.text == first.answer and engine.prompts == []
+    *_, done = turn(companion, "이어폰 한쪽 잃어버렸어", session, "r2")
+    assert done.text in {line.answer for line, _ in others} - {first.answer}

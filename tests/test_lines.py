@@ -242,14 +242,12 @@ def test_everyday_lines_are_read_for_small_talk_only(tmp_path: Path) -> None:
     assert told and told == sorted(told) and told[-1] == 1.0
 
 
-def test_a_turn_is_encoded_once_for_both_questions(tmp_path: Path) -> None:
-    lines = [Line("aaa", "hers", "t"), Line("bbb", "small talk", "other")]
-    letters = Letters()
-    by_ear = Lines(lines, letters, {"t"}, near=0.5)
-    by_ear.chat("bbbb")
-    before = letters.encoded
-    by_ear.chat("bbbb")
-    assert letters.encoded == before
+def test_lines_just_said_make_room_for_farther_ones() -> None:
+    lines = [Line("b" * n, f"answer {n}", "other") for n in range(1, 13)]
+    by_ear = Lines(lines, Letters(), set(), near=0.5)
+    said = {line.answer for line, _ in by_ear.chat("bb")}
+    assert len(said) == 8
+    assert len(by_ear.chat("bb", said)) == 4
 
 
 def test_other_lines_or_another_encoder_have_their_own_cache(tmp_path: Path) -> None:

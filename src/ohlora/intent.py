@@ -103,8 +103,14 @@ def read_topic(name: str, row: object) -> Topic:
 
 def read_turns(path: Path) -> list[tuple[str, str]]:
     """(topic, turn) of each line of turns.tsv. Raises CheckpointError naming the line."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            path, f"not readable ({error}).", f"읽을 수 없어요({error})."
+        ) from error
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         topic, tab, turn = line.partition("\t")
         if not (topic and tab and turn.strip()) or "\t" in turn:
             raise CheckpointError(

@@ -31,6 +31,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -149,8 +150,9 @@ class Lines:
         if self.near >= 1 or not self.small_talk.any() or not text.strip():
             return []
         cosine = np.where(self.small_talk, self._cosines(text), -1.0)  # [N]
-        near = [int(at) for at in np.argsort(-cosine)[:NEIGHBOURS] if cosine[at] >= self.near]
-        return [(self.lines[i], float(cosine[i])) for i in near if self.lines[i].answer not in said]
+        near = (int(i) for i in np.argsort(-cosine) if cosine[i] >= self.near)
+        new = (i for i in near if self.lines[i].answer not in said)
+        return [(self.lines[i], float(cosine[i])) for i in islice(new, NEIGHBOURS)]
 
     def _measure(self, text: str) -> NDArray[np.float32]:
         """Cosine of each line with the turn or, where higher, with its matter [N]."""

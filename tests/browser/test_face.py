@@ -16,7 +16,7 @@ COUNT_FRAMES = """() => new Promise((done) => {
   context.clearRect = function (...box) { count += 1; clear.apply(this, box); };
   setTimeout(() => { delete context.clearRect; done(count); }, 2000);
 })"""
-TURNED_AWAY = re.compile(r"-0\.\d\d -0\.\d\d 2\.\d\d")  # lids and lips low, head aside
+TURNED_AWAY = re.compile(r"-0\.\d\d -0\.\d\d (?:1\.[5-9]|2\.\d)\d")  # sorry, or refusing
 ALL_HERE = "Number(document.getElementById('face').dataset.frames) === 325"
 
 
@@ -55,7 +55,7 @@ def test_a_turned_away_answer_turns_her_head_and_she_comes_back(her: Her, tab: T
     expect(tab.page.locator("#face")).to_have_accessible_name(
         "눈을 편하게 뜨고 입을 다문 채 고개를 돌린 오로라의 얼굴"
     )
-    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) === 10")
+    tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) > 8")
     tab.until("Number(document.getElementById('face').dataset.cell.split(' ')[2]) <= 7", 25)
 
 

@@ -39,6 +39,7 @@ from ohlora.training.encoder_transformer import (
     write_weights,
 )
 from ohlora.training.encoder_transformer_network import SentenceTransformer, from_base, seen
+from ohlora.training.faults import TrainingError
 
 SMALL = TransformerConfig(
     layers=(0, 2), total_steps=6, batch_size=6, pairs=16, average=0.5, warmup_steps=2,
@@ -151,8 +152,7 @@ def test_the_network_computes_what_was_trained(
     exact = ctranslate2.Encoder(str(tmp_path / "float"), compute_type="float32")
     line = token_ids(encoder.tokenizer, ["안녕 로라야!"])
     hidden = np.array(exact.forward_batch(line).last_hidden_state)[0].mean(axis=0)
-    with torch.autocast("cpu", enabled=False):
-        expected = model.pooled(line)[0].detach().numpy()
+    expected = model.pooled(line)[0].detach().numpy()
     np.testing.assert_allclose(hidden, expected, atol=0.05)  # training rounds to bfloat16
 
     # int8 rounds less than what tells sentences apart.
@@ -163,6 +163,16 @@ def test_the_network_computes_what_was_trained(
 
 def test_a_reply_is_read_as_another_thing_than_a_turn(model: SentenceTransformer) -> None:
     assert not torch.allclose(model(TEXTS), model(TEXTS, replies=True), atol=0.01)
+
+
+def test_a_turn_is_computed_once_and_its_vector_is_the_callers(
+    encoder: TransformerEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encoder.encode(["안녕"])
+    expected = first.copy()
+    first[:] = 0
+    monkeypatch.setattr(encoder, "network", None)  # whoever computed anew would fail
+    np.testing.assert_array_equal(encoder.encode(["안녕"]), expected)
 
 
 def test_a_batch_equals_one_at_a_time(encoder: Encoder, model: SentenceTransformer) -> None:
@@ -275,6 +285,35 @@ def test_every_task_reaches_the_first_layer(
     parameters = [model.layers[0].q.weight, model.word, model.pos]
     for parameter in parameters:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+
+
+def test_a_persona_without_topics_and_with_few_lines_trains_on_the_rest(
+    losses: TransformerLosses, tmp_path: Path
+) -> None:
+    row = {"q": "너는 누구야?", "a": "로라야!", "topic": "name"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    few = TransformerLosses(losses.data, tmp_path, SMALL)
+    assert few.tasks.keys() == TASKS.keys() - {"answer", "topic"}
+    rows = [{"q": f"{n}?", "a": f"{n}!", "topic": "name"} for n in range(5)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "own.jsonl").write_text(text, "utf-8")
+    (tmp_path / "turns.tsv").write_text("a\t가\na\t나\nb\t너\nb\t로\nnone\t안녕\n", "utf-8")
+    more = TransformerLosses(losses.data, tmp_path, SMALL)
+    assert more.tasks == TASKS
+    for task in ("answer", "topic"):
+        assert torch.isfinite(getattr(more, task)(make_model(), random.Random(0)))
+
+
+def test_a_loss_that_is_no_number_stops_and_leaves_the_last_checkpoint(
+    losses: TransformerLosses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    fit(model, losses, replace(SMALL, total_steps=2), tmp_path)
+    for task in TASKS:
+        monkeypatch.setattr(losses, task, lambda *_: torch.tensor(float("nan")), raising=False)
+    with pytest.raises(TrainingError, match="not a number at step 2"):
+        fit(make_model(), losses, SMALL, tmp_path)
+    assert [path.name for path in tmp_path.glob("step_*.pt")] == ["step_000002.pt"]
 
 
 def test_look_alikes_are_other_lines(losses: TransformerLosses) -> None:

@@ -93,6 +93,8 @@ def test_the_embedded_persona_and_a_new_one_are_sound(mina: Path) -> None:
         (add("lines/topics.toml", '[a]\nsay = ["{키}야"]\n'), "lines/topics.toml:1", "no slot"),
         (add("lines/topics.toml", '[a]\nsay = ["b"]\n'), "lines/topics.toml", "no turn reaches"),
         (add("lines/turns.tsv", "none\t안녕\na\t누구야\n"), "lines/turns.tsv:2", "is no topic of"),
+        (lambda f: (f / "lines/turns.tsv").write_bytes("none\t가".encode("cp949")),
+         "lines/turns.tsv", "not readable"),
         (add("lines/turns.tsv", "none 안녕\n"), "lines/turns.tsv", "line 1 must be"),
         (lambda f: write_adapter(f / "adapter", width=641), "adapter/adapter_model.safetensors",
          "does not fit the base"),

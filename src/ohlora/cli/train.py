@@ -33,7 +33,7 @@ def encoder(
         Path | None, typer.Option(help="transformer: run folder, made or gone on with.")
     ] = None,
 ) -> None:
-    """Train the sentence encoder: static about five minutes on one thread, transformer about 40.
+    """Train the sentence encoder: static about five minutes on one thread, transformer about 25.
 
     \b
     ohlora train encoder --data corpora/ --out my-encoder/

@@ -38,7 +38,7 @@ class Featurizer:
         """The features of each text; an empty text has none."""
         parts: list[str] = []
         owners: list[tuple[int, bool]] = []  # text number, is it a memory's value
-        for number, text in enumerate(map(clean, texts)):
+        for number, text in enumerate(clean(one).lower() for one in texts):
             memory = MEMORY.fullmatch(text)
             for part, is_value in split_memory(memory) if memory else [(text, False)]:
                 parts.append(part)
@@ -81,7 +81,6 @@ def split_memory(memory: re.Match[str]) -> list[tuple[str, bool]]:
 
 
 def clean(text: str) -> str:
-    """NFC, lower case, single spaces, no half surrogates, at most MAX_CHARS characters."""
+    """NFC, single spaces, no half surrogates, at most MAX_CHARS characters."""
     text = text[: MAX_CHARS * 2].encode("utf-8", "replace").decode("utf-8")
-    text = unicodedata.normalize("NFC", text).lower()
-    return " ".join(text.split())[:MAX_CHARS]
+    return " ".join(unicodedata.normalize("NFC", text).split())[:MAX_CHARS]

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ohlora.checkpoints.load import load_state_dict
-from ohlora.embedding.features import MAX_CHARS
+from ohlora.embedding.features import clean
 from ohlora.embedding.static import StaticEncoder, load_static, read_config
 from ohlora.embedding.transformer_weights import unpacked
 from ohlora.errors import CheckpointError
@@ -72,9 +72,14 @@ class TransformerEncoder:
         self.recall_threshold, self.lines_threshold = recall_threshold, lines_threshold
         self.id, self.width = id, width
         self.dim = width + static.dim
+        # Recall, topics and lines each ask for the vector of one and the same turn.
+        self._one = lru_cache(maxsize=64)(lambda text: self._encode([text]))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors [N, dim] float32 of N texts; [0, dim] for none."""
+        return self._one(texts[0]).copy() if len(texts) == 1 else self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
         own = self.mix**0.5 * self.encode_own(texts)
         static = (1 - self.mix) ** 0.5 * self.static.encode(texts)
         return np.concatenate([own, static], axis=1).astype(np.float32)
@@ -92,12 +97,6 @@ class TransformerEncoder:
             inside = np.arange(hidden.shape[1])[None] < lengths  # [B, T]
             total[part] = np.where(inside[..., None], hidden, 0).sum(axis=1)
         return np.asarray(total / np.linalg.norm(total, axis=1, keepdims=True))
-
-
-def clean(text: str) -> str:
-    """NFC, single spaces, no half surrogates, at most MAX_CHARS characters."""
-    text = text[: MAX_CHARS * 2].encode("utf-8", "replace").decode("utf-8")
-    return " ".join(unicodedata.normalize("NFC", text).split())[:MAX_CHARS]
 
 
 def token_ids(tokenizer: Tokenizer, texts: Sequence[str], replies: bool = False) -> list[list[int]]:

@@ -271,7 +271,7 @@ def _rules(folder: Path) -> Iterator[Problem]:
 
 
 def _intent(folder: Path) -> Iterator[Problem]:
-    """topics.toml, turns.tsv and the weights fitted to them."""
+    """topics.toml and turns.tsv, and that weights were fitted to them."""
     lines = folder / "lines"
     try:
         topics = read_topics(lines / TOPICS)

@@ -56,7 +56,7 @@ def start_vectors(
     text: Sequence[str], featurizer: Featurizer, dim: int, words: int, seed: int
 ) -> tuple[Floats, Floats]:
     """Vectors [rows, dim] and log weights [rows]; a frequent feature weighs less."""
-    documents = [clean(t).split()[:60] for t in text]
+    documents = [clean(t).lower().split()[:60] for t in text]
     frequency = Counter(w for d in documents for w in d)
     vocabulary = [w for w, _ in frequency.most_common(words)]
     counts = neighbour_counts(documents, vocabulary)

@@ -17,7 +17,6 @@ the same folder the run goes on where it stopped, with the batches it would have
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import logging
 import math
@@ -46,6 +45,7 @@ from ohlora.embedding.transformer import (
 )
 from ohlora.embedding.transformer_weights import packed
 from ohlora.files import beside, write_whole
+from ohlora.intent import NONE, TURNS, read_turns
 from ohlora.paths import embedded
 from ohlora.training import e5_base, encoder_data, encoder_measure
 from ohlora.training.encoder import (
@@ -56,6 +56,7 @@ from ohlora.training.encoder import (
 )
 from ohlora.training.encoder_tasks import line_rows
 from ohlora.training.encoder_transformer_network import SentenceTransformer, from_base
+from ohlora.training.faults import diverged
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +103,17 @@ class TransformerLosses(Losses):
         rows = [r for r in line_rows(lines) if not r["topic"].startswith("memory/")]
         self.answers = list({(r["q"], r["a"]) for r in rows if "[" not in r["q"]})
         self.answers.sort()
-        self.near = look_alikes([q for q, _ in self.answers])  # [rows, NEAR]
+        self.near = look_alikes([q for q, _ in self.answers])  # [rows, at most NEAR]
         self.meant_rows = [json.loads(line) for line in MEANT.read_text("utf-8").splitlines()]
         self.turns: dict[str, list[str]] = defaultdict(list)
-        with (lines / "turns.tsv").open(encoding="utf-8", newline="") as file:
-            for topic, turn in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+        if (lines / TURNS).exists():
+            for topic, turn in read_turns(lines / TURNS):
                 self.turns[topic].append(turn)
+        self.none = self.turns.pop(NONE, [])
+        self.topics = [topic for topic, turns in sorted(self.turns.items()) if len(turns) > 1]
+        # A persona need not have topics, nor many lines: what cannot be fed is left out.
+        fed = {"answer": len(self.answers) > NEAR, "topic": len(self.topics) > 1}
+        self.tasks = {task: share for task, share in TASKS.items() if fed.get(task, True)}
 
     def sts(self, model: SentenceTransformer, rng: random.Random) -> Tensor:  # type: ignore[override]
         rows = rng.sample(self.data.sts_train, self.pairs)
@@ -123,7 +129,8 @@ class TransformerLosses(Losses):
 
     def answer(self, model: SentenceTransformer, rng: random.Random) -> Tensor:
         """Her reply to a turn against her replies to turns that look alike."""
-        first = rng.sample(range(len(self.answers)), self.pairs // (NEAR + 1))
+        count = min(self.pairs // (NEAR + 1), len(self.answers))
+        first = rng.sample(range(len(self.answers)), count)
         chosen = list(dict.fromkeys(i for f in first for i in (f, *self.near[f])))
         rows = [self.answers[i] for i in chosen]
         turns, replies = model([q for q, _ in rows]), model([a for _, a in rows], replies=True)
@@ -151,15 +158,17 @@ class TransformerLosses(Losses):
 
     def topic(self, model: SentenceTransformer, rng: random.Random) -> Tensor:
         """Two turns of a topic, against turns of other topics and of none."""
-        topics = rng.sample(sorted(self.turns.keys() - {"none"}), 64)
+        topics = rng.sample(self.topics, min(64, len(self.topics)))
         pairs = [rng.sample(self.turns[topic], 2) for topic in topics]
-        others = rng.sample(self.turns["none"], 64)
+        others = rng.sample(self.none, min(64, len(self.none)))
         vectors = model([pair[i] for i in (0, 1) for pair in pairs] + others)
         return self.info_nce(vectors[: len(pairs)], vectors[len(pairs) :])
 
 
 def look_alikes(questions: Sequence[str]) -> np.ndarray:
     """For each question the NEAR others nearest to it by letters and words, [N, NEAR]."""
+    if len(questions) <= NEAR:
+        return np.zeros((len(questions), 0), int)
     vectors = load_static(embedded() / "encoder" / STATIC).encode(questions)
     found = np.zeros((len(questions), NEAR), int)
     for start in range(0, len(questions), 2_000):
@@ -187,7 +196,6 @@ def fit(
     write_whole(run_dir / "config.json", (json.dumps(asdict(config), indent=2) + "\n").encode())
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    rng = random.Random(config.seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
     )
@@ -201,8 +209,10 @@ def fit(
             group["lr"] = config.lr * schedule(step, config)
         model.round(step >= (1 - config.rounded) * config.total_steps)
         rng = random.Random(f"{config.seed} {step}")
-        task = rng.choices(list(TASKS), list(TASKS.values()))[0]
+        task = rng.choices(list(losses.tasks), list(losses.tasks.values()))[0]
         loss: Tensor = getattr(losses, task)(model, rng)
+        if not torch.isfinite(loss):
+            raise diverged(step, task)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
